@@ -1,0 +1,63 @@
+"""Files that appear whole or not at all.
+
+A temporary name in the same directory, fsync, rename. Leftover temporary names begin with ``.tmp-`` and are ignored
+by every reader.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, mode: int = 0o600, durable: bool = True) -> Iterator[BinaryIO]:
+    """A new file that takes the name *path* when the block ends well, and leaves nothing behind when it does not.
+
+    With *durable* the content and the directory entry are on disk when the block is left.
+    """
+    temporary = path.parent / f".tmp-{path.name[:200]}.{secrets.token_hex(6)}"
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "w+b") as stream:
+            os.fchmod(stream.fileno(), mode)
+            yield stream
+            stream.flush()
+            if durable:
+                os.fdatasync(stream.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    if durable:
+        sync_directory(path.parent)
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
+    """Replace *path* by a file with the content *data*."""
+    with replacing(path, mode=mode, durable=durable) as stream:
+        stream.write(data)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in *path* durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory and all below it; one that is already gone is fine. Links are removed, never followed."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
+        else:
+            shutil.rmtree(path)
