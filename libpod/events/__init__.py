@@ -1,0 +1,1 @@
+"""Events: interface and back ends (log file, journal, null)."""

@@ -1,0 +1,47 @@
+"""Times as Go writes them: RFC 3339 with up to nine fractional digits.
+
+The zero time "0001-01-01T00:00:00Z" means *never*. Text is kept as text; arithmetic goes through integers.
+"""
+
+from __future__ import annotations
+
+import calendar
+import re
+import time
+
+ZERO_TIME = "0001-01-01T00:00:00Z"
+
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):?(\d\d))"
+)
+
+
+def now() -> str:
+    """The present time in UTC."""
+    return from_nanoseconds(time.time_ns())
+
+
+def from_nanoseconds(nanoseconds: int) -> str:
+    """The RFC 3339 text of a Unix time in nanoseconds."""
+    seconds, fraction = divmod(nanoseconds, 1_000_000_000)
+    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    digits = f"{fraction:09d}".rstrip("0")
+    return f"{text}.{digits}Z" if digits else f"{text}Z"
+
+
+def to_nanoseconds(text: str) -> int:
+    """The Unix time in nanoseconds of an RFC 3339 text; raises ValueError."""
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise ValueError(f'"{text}" is not an RFC 3339 time')
+    year, month, day, hour, minute, second, fraction, _zulu, sign, off_hours, off_minutes = match.groups()
+    seconds = calendar.timegm((int(year), int(month), int(day), int(hour), int(minute), int(second), 0, 0, 0))
+    if sign is not None:
+        offset = int(off_hours) * 3600 + int(off_minutes) * 60
+        seconds -= offset if sign == "+" else -offset
+    return seconds * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
+
+
+def is_zero(text: str) -> bool:
+    """Whether *text* is the zero time, or empty."""
+    return not text or text.startswith("0001-01-01T00:00:00")
