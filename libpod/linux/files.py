@@ -16,10 +16,13 @@ from typing import BinaryIO
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, mode: int = 0o600, durable: bool = True) -> Iterator[BinaryIO]:
+def replacing(
+    path: Path, *, mode: int = 0o600, durable: bool = True, sync_name: bool = True
+) -> Iterator[BinaryIO]:
     """A new file that takes the name *path* when the block ends well, and leaves nothing behind when it does not.
 
-    With *durable* the content and the directory entry are on disk when the block is left.
+    With *durable* the content and the directory entry are on disk when the block is left. Without *sync_name* only
+    the content is: after a power cut the name may still stand for the former file, whole, or for none.
     """
     temporary = path.parent / f".tmp-{path.name[:200]}.{secrets.token_hex(6)}"
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -35,7 +38,7 @@ def replacing(path: Path, *, mode: int = 0o600, durable: bool = True) -> Iterato
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    if durable:
+    if durable and sync_name:
         sync_directory(path.parent)
 
 
