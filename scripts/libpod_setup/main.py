@@ -1,0 +1,44 @@
+"""The steps of the set-up, in order."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from libpod_setup import criu, layout, packages, venv
+from libpod_setup.commands import SetupError, say
+from libpod_setup.files import locked
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="scripts/setup",
+        description="Make this machine and this checkout ready for libpod: system packages, .venv, CRIU.",
+    )
+    parser.add_argument("--python-only", action="store_true", help="only make .venv; needs no root")
+    options = parser.parse_args(argv)
+    began = time.monotonic()
+    try:
+        if options.python_only:
+            venv.ensure()
+        else:
+            require_root_on_linux()
+            with locked(layout.LOCK):
+                packages.ensure()
+                venv.ensure()
+                found = criu.ensure()
+            say(f"CRIU {found.version} at {found.path}")
+    except SetupError as error:
+        print(f"setup: {error}", file=sys.stderr)
+        return 1
+    say(f"ready after {time.monotonic() - began:.1f} s")
+    return 0
+
+
+def require_root_on_linux() -> None:
+    """The containers of this library are root's, and so are the packages they need."""
+    if sys.platform != "linux":
+        raise SetupError(f"this is {sys.platform}; containers, and so libpod, need Linux")
+    if os.geteuid() != 0:
+        raise SetupError("run this as root, for instance with sudo: it installs packages and probes CRIU")
