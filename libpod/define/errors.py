@@ -15,7 +15,8 @@
     │   ├── NotPrivilegedError, NotSupportedError, CommandError
     ├── OciRuntimeError                 conmon, runc or crun refused
     │   ├── CommandNotFoundError (127), CommandNotExecutableError (126)
-    ├── StorageError, ImageError, NetworkError, StateStoreError, LockError
+    ├── StorageError, NetworkError, StateStoreError, LockError
+    ├── ImageError                      RegistryAccessError, RegistryUnreachableError, ImagePolicyError
     ├── CheckpointError                 a step of a checkpoint failed
     ├── RestoreError                    a step of a restore failed
     └── ArchiveError                    the file is not a checkpoint archive that can be trusted
@@ -316,6 +317,18 @@ class StorageError(LibpodError):
 
 class ImageError(LibpodError):
     """An image cannot be read, copied or built."""
+
+
+class RegistryAccessError(ImageError):
+    """A registry wants other credentials, or any at all."""
+
+
+class RegistryUnreachableError(ImageError):
+    """A registry does not answer, breaks off, or is not trusted; a later try may succeed."""
+
+
+class ImagePolicyError(ImageError):
+    """The signature policy of this machine forbids the image."""
 
 
 class NetworkError(LibpodError):
