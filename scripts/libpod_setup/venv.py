@@ -6,7 +6,7 @@ which costs nothing:
 
     .venv/lib/python3.N/site-packages/libpod      -> <repository>/libpod
     .venv/lib/python3.N/site-packages/libpod_cli  -> <repository>/cli
-    .venv/src/                                    the same two links, for mypy, which ignores site-packages
+    .venv/src/libpod_cli                          the second once more, for mypy, which shuns site-packages
     .venv/bin/libpod                              the command, without the `site` module (2 ms less)
     .venv/setup-stamp                             written last: what the environment was made from
 
@@ -118,9 +118,9 @@ def site_packages_of(venv: Path) -> Path:
 
 
 def link_packages(venv: Path) -> None:
-    for directory in (site_packages_of(venv), venv / "src"):
-        for name, folder in PACKAGES.items():
-            link_atomically(directory / name, str(layout.REPOSITORY / folder))
+    for name, folder in PACKAGES.items():
+        link_atomically(site_packages_of(venv) / name, str(layout.REPOSITORY / folder))
+    link_atomically(venv / "src" / "libpod_cli", str(layout.REPOSITORY / PACKAGES["libpod_cli"]))
 
 
 def write_launcher(venv: Path) -> None:
