@@ -1,0 +1,56 @@
+"""Sizes and durations as users write them.
+
+Sizes are binary however they are spelt: `1k`, `1kb` and `1KiB` are 1024 bytes, as Docker and podman read them.
+Durations are Go's: `1h2m3.5s`, `300ms`; whole numbers without a unit are seconds where podman takes seconds.
+
+Covers: docker/go-units (RAMInBytes), time.ParseDuration
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from libpod.define.errors import InvalidArgumentError
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgtpe]?)(?:i?b)?", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5, "e": 6}
+
+_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_NANOSECONDS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "μs": 1_000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "m": 60_000_000_000,
+    "h": 3_600_000_000_000,
+}
+
+
+def parse_size(text: str) -> int:
+    """Bytes in `512m`, `1.5g`, `1024`; raises InvalidArgumentError."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise InvalidArgumentError(f'"{text}" is not a size', resolution="use a number with an optional unit b, k, m, g")
+    number, unit = match.groups()
+    return int(Fraction(number) * 1024 ** _POWERS[unit.lower()])
+
+
+def parse_duration(text: str) -> int:
+    """Nanoseconds in `1m30s`, `500ms`, `0`; raises InvalidArgumentError."""
+    body = text.strip()
+    negative = body.startswith("-")
+    body = body.lstrip("+-") if body[:1] in ("+", "-") else body
+    if body == "0":
+        return 0
+    total, position = Fraction(0), 0
+    for match in _DURATION_PART.finditer(body):
+        if match.start() != position:
+            break
+        total += Fraction(match[1].rstrip(".") if match[1] != "." else "0") * _NANOSECONDS[match[2]]
+        position = match.end()
+    if not body or position != len(body):
+        raise InvalidArgumentError(f'"{text}" is not a duration', resolution="use numbers with units, such as 1m30s")
+    return -int(total) if negative else int(total)
