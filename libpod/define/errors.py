@@ -18,6 +18,7 @@
     ├── StorageError, NetworkError, StateStoreError, LockError
     ├── ImageError                      RegistryAccessError, RegistryUnreachableError, ImagePolicyError
     ├── CheckpointError                 a step of a checkpoint failed
+    ├── CheckpointArchiveChangedError   files changed while they were archived
     ├── RestoreError                    a step of a restore failed
     └── ArchiveError                    the file is not a checkpoint archive that can be trusted
 
@@ -368,6 +369,19 @@ class CheckpointError(LibpodError):
         if log is not None:
             message += f" (log: {log})"
         super().__init__(message, resolution=resolution, details=details)
+
+
+class CheckpointArchiveChangedError(LibpodError):
+    """Files changed while an archive was made of them; it was not kept. `changed` has a sentence for each."""
+
+    def __init__(self, path: str, changed: Sequence[str]) -> None:
+        self.path, self.changed = path, tuple(changed)
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        super().__init__(
+            f"the archive {path} was not made because {changed[0]}{more}",
+            resolution="stop whoever writes there, or leave the volumes out",
+            details="\n".join(changed[:5]),
+        )
 
 
 class RestoreError(LibpodError):
