@@ -1,0 +1,86 @@
+"""What the store asks of the part that keeps layers on disk.
+
+A driver knows directories and mounts, nothing of records, counts or locks. Every method that changes something is
+called with the locks held that the format asks for (`layers.lock` for writing; `storage.lock` as well for
+`prepare_home` and `mount`), and leaves nothing half done that a later call with the same id does not repair:
+
+* `create` first removes whatever an earlier, killed `create` left under the id;
+* `remove` may be repeated until it succeeds, and an id without anything on disk is fine;
+* `mount` of what is mounted, and `unmount` of what is not, are fine.
+
+Covers: storage/drivers/driver.go (ProtoDriver, Driver)
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class MountRequest:
+    """How a layer is to be mounted."""
+
+    options: Sequence[str] | None = None
+    """Mount options in place of the driver's; None for the driver's."""
+    label: str = ""
+    """The SELinux mount label."""
+    read_only: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class LayerStack:
+    """The directories that make up a layer's content, nearest first."""
+
+    upper: Path
+    lowers: tuple[Path, ...]
+
+
+class LayerDriver(abc.ABC):
+    """Directories and mounts of layers."""
+
+    name: ClassVar[str]
+
+    @abc.abstractmethod
+    def require_usable(self) -> None:
+        """Raise NotSupportedError when the store on disk was made for something this driver cannot do."""
+
+    @abc.abstractmethod
+    def prepare_home(self) -> None:
+        """Make the home ready for mounts."""
+
+    @abc.abstractmethod
+    def create(self, layer_id: str, parent: str | None) -> None:
+        """Make the directory of a new writable layer on top of *parent*."""
+
+    @abc.abstractmethod
+    def remove(self, layer_id: str) -> None:
+        """Remove a layer's directory, unmounting what is mounted in it."""
+
+    @abc.abstractmethod
+    def exists(self, layer_id: str) -> bool:
+        """Whether the layer has a directory here."""
+
+    @abc.abstractmethod
+    def directories(self) -> list[str]:
+        """The names of all layer directories in the home."""
+
+    @abc.abstractmethod
+    def mount(self, layer_id: str, request: MountRequest) -> Path:
+        """Mount the layer and return where its content is."""
+
+    @abc.abstractmethod
+    def unmount(self, layer_id: str) -> None:
+        """Take the mount away; processes that use it keep their view."""
+
+    @abc.abstractmethod
+    def mountpoint(self, layer_id: str) -> Path:
+        """Where `mount` puts the layer."""
+
+    @abc.abstractmethod
+    def stack(self, layer_id: str) -> LayerStack:
+        """The directories below a layer."""

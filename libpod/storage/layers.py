@@ -1,0 +1,138 @@
+"""Layers: creating and deleting them so that a kill at any instant leaves something that is repaired.
+
+Creating, all under `layers.lock` for writing:
+
+    1. record with the flag `incomplete` saved      killed here: the next writer, of whatever program, deletes the layer
+    2. directory made                               … and its directory with it
+    3. flag taken off, saved                        killed here: a complete layer that nobody names; `recovery`
+                                                    collects it by the mark of its creator
+
+Deleting: unmount, flag set and saved, directory removed, record removed. Killed anywhere in between, the next writer
+finishes it.
+
+A reader cannot meet an incomplete layer whose creator lives, because the creator holds the lock throughout; it leaves
+the ones of the dead alone, and writers remove them (`edit`).
+
+Covers: storage/layers.go
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from libpod.define.errors import LibpodError, StorageError
+from libpod.linux.files import remove_tree
+from libpod.storage import sizes
+from libpod.storage.locks import HeldLocks
+from libpod.storage.parts import AllRecords, StoreParts
+from libpod.storage.records import Draft, Record, now
+from libpod.storage.stored import INCOMPLETE, is_incomplete
+
+
+def edit(parts: StoreParts, held: HeldLocks) -> Draft:
+    """The layers, to be changed; what killed processes left incomplete is deleted first."""
+    draft = parts.layers.edit(held.layers)
+    for record in [record for record in draft.now if is_incomplete(record)]:
+        delete(parts, held, draft, record["id"])
+    return draft
+
+
+def require_own(parts: StoreParts, held: HeldLocks, layer_id: str) -> Record:
+    """The record of a layer that can be mounted or changed."""
+    record = parts.layers.read(held.layers).get(layer_id)
+    if record is None or is_incomplete(record):
+        raise StorageError(
+            f"there is no layer {layer_id} in the store",
+            resolution="another program removed it; remove what was based on it too",
+        )
+    return record
+
+
+def create(
+    parts: StoreParts,
+    held: HeldLocks,
+    draft: Draft,
+    *,
+    layer_id: str,
+    parent: str | None,
+    name: str,
+    mount_label: str,
+    flags: Mapping[str, Any],
+) -> None:
+    """Make a writable layer. On failure nothing of it is left."""
+    record: dict[str, Any] = {"id": layer_id, "names": [name]}
+    if parent is not None:
+        record["parent"] = parent
+    if mount_label:
+        record["mountlabel"] = mount_label
+    record |= {"created": now(), "flags": {**flags, INCOMPLETE: True}}
+    draft.add(record)
+    draft.save()
+    try:
+        parts.driver.create(layer_id, parent)
+        draft.change(layer_id, _completed)
+        draft.save()
+    except BaseException as error:
+        try:
+            delete(parts, held, draft, layer_id)
+        except LibpodError as also:
+            error.add_note(f"taking the layer {layer_id} back failed too: {also}")
+        raise
+
+
+def delete(parts: StoreParts, held: HeldLocks, draft: Draft, layer_id: str) -> None:
+    """Remove a layer with all that belongs to it; one without a record loses whatever else there is."""
+    record = draft.get(layer_id)
+    if record is not None and not is_incomplete(record):
+        draft.change(layer_id, _incomplete)
+        draft.save()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(parts.locks.mountpoints_within(held))
+        mounts = parts.mounts.edit(held.mountpoints)
+        if mounts.get(layer_id) is not None:
+            parts.driver.unmount(layer_id)
+            mounts.remove(layer_id)
+            mounts.save()
+    parts.driver.remove(layer_id)
+    try:
+        remove_tree(parts.paths.layers / f"{layer_id}.tar-split.gz")
+        remove_tree(parts.paths.layers / layer_id)
+    except OSError as error:
+        raise StorageError(f"cannot remove the data of layer {layer_id} ({error})") from error
+    draft.remove(layer_id)
+    draft.save()
+
+
+def chain(known: AllRecords, top: str | None) -> list[Record]:
+    """A layer and those below it, nearest first; it ends where a parent is missing."""
+    found: list[Record] = []
+    seen: set[str] = set()
+    while top and top not in seen:
+        entry = known.get(top)
+        if entry is None:
+            break
+        seen.add(top)
+        found.append(entry[0])
+        top = entry[0].get("parent")
+    return found
+
+
+def size(parts: StoreParts, record: Record) -> int:
+    """The recorded length of an image layer's tar; for a container's layer the bytes that are in it now."""
+    if record.get("diff-digest") and record.get("diff-size", 0) >= 0:
+        return int(record.get("diff-size", 0))
+    return sizes.tree_size(parts.driver.stack(record["id"]).upper)
+
+
+def _completed(record: Record) -> Record:
+    flags = {key: value for key, value in record["flags"].items() if key != INCOMPLETE}
+    changed = {**record, "flags": flags}
+    if not flags:
+        del changed["flags"]
+    return changed
+
+
+def _incomplete(record: Record) -> Record:
+    return {**record, "flags": {**(record.get("flags") or {}), INCOMPLETE: True}}

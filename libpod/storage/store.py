@@ -1,0 +1,269 @@
+"""The store: what the rest of the library asks of containers/storage.
+
+Every method takes the locks it needs, for the shortest time, and gives them back; nothing is held between calls, so a
+Store may be used by any number of threads and processes at once, beside podman, buildah, skopeo and CRI-O on the same
+directories. It holds no open file, needs no closing and survives a fork.
+
+Methods take full ids; `find_image` is the one that accepts what people type.
+
+Covers: storage/store.go, libpod/storage.go
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from libpod.define.errors import ConfigError, NotSupportedError, StorageError
+from libpod.storage import containers, images, mounting
+from libpod.storage.driver import LayerDriver, MountRequest
+from libpod.storage.layout import StorePaths
+from libpod.storage.locks import StoreLocks
+from libpod.storage.options import StoreOptions
+from libpod.storage.overlay import OverlayDriver
+from libpod.storage.parts import StoreParts, read_only_store
+from libpod.storage.records import Table
+from libpod.storage.stored import StoredContainer, StoredImage
+
+DRIVERS = ("overlay",)
+
+
+class Store:
+    """One graph root, run root and driver."""
+
+    def __init__(self, parts: StoreParts) -> None:
+        self._parts = parts
+
+    @classmethod
+    def open(
+        cls,
+        graph_root: Path,
+        run_root: Path,
+        *,
+        driver: str = "overlay",
+        options: StoreOptions | None = None,
+        owner: str = "libpod",
+    ) -> Store:
+        """Open a store, making its directories when they are missing.
+
+        *owner* names the engine and its state: only leftovers of the same owner are ever collected. Raises
+        NotSupportedError for a driver, or a store on disk, that libpod cannot handle, and StorageError when the
+        directories cannot be made.
+        """
+        options = options or StoreOptions()
+        driver = "overlay" if driver == "overlay2" else driver
+        if driver not in DRIVERS:
+            raise NotSupportedError(
+                f'the storage driver "{driver}" is not supported', resolution=f"use {' or '.join(DRIVERS)}"
+            )
+        if not graph_root.is_absolute() or not run_root.is_absolute():
+            raise ConfigError(f"the store needs absolute paths, not {graph_root} and {run_root}")
+        paths = StorePaths(graph_root, run_root, driver)
+        behind = tuple(
+            read_only_store(store, run_root, driver)
+            for store in options.additional_image_stores
+            if store != graph_root
+        )
+        layer_driver = OverlayDriver(
+            paths.home,
+            additional_homes=[store.paths.home for store in behind],
+            mount_options=options.mount_options,
+            skip_mount_home=options.skip_mount_home,
+            ignore_chown_errors=options.ignore_chown_errors,
+        )
+        try:
+            paths.create()
+        except OSError as error:
+            raise StorageError(
+                f"cannot make the directories of the store in {graph_root} and {run_root} ({error})",
+                resolution="run as the user who owns them, or choose others",
+            ) from error
+        layer_driver.require_usable()
+        return cls(
+            StoreParts(
+                paths=paths,
+                options=options,
+                owner=owner,
+                locks=StoreLocks(paths, [store.paths for store in behind]),
+                driver=layer_driver,
+                layers=Table(
+                    "layer",
+                    [paths.layers / "layers.json", paths.layers / "volatile-layers.json"],
+                    durable=[True, False],
+                ),
+                images=Table("image", [paths.images / "images.json"]),
+                containers=Table(
+                    "container",
+                    [paths.containers / "containers.json", paths.containers / "volatile-containers.json"],
+                    durable=[True, False],
+                ),
+                mounts=Table("mount", [paths.run_layers / "mountpoints.json"], durable=[False]),
+                read_only=behind,
+            )
+        )
+
+    @property
+    def graph_root(self) -> Path:
+        return self._parts.paths.graph_root
+
+    @property
+    def run_root(self) -> Path:
+        return self._parts.paths.run_root
+
+    @property
+    def driver(self) -> LayerDriver:
+        return self._parts.driver
+
+    @property
+    def options(self) -> StoreOptions:
+        return self._parts.options
+
+    def specifier(self) -> str:
+        """This store as skopeo names it: put it in ``containers-storage:[…]reference``."""
+        name = self._parts.driver.name
+        words = f"{name}@{self.graph_root}+{self.run_root}"
+        options = self._parts.options.strings(name)
+        return f"{words}:{','.join(options)}" if options else words
+
+    # ---- containers -------------------------------------------------------------------------------------------
+
+    def create_container(
+        self,
+        ctr_id: str,
+        *,
+        name: str,
+        image_id: str | None,
+        image_name: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        mount_label: str = "",
+        process_label: str = "",
+        mount_options: Sequence[str] = (),
+    ) -> StoredContainer:
+        """Make a container with a fresh layer on top of the image, or on nothing.
+
+        *metadata* is added to what podman writes; *mount_options* take the place of the driver's. All or nothing: on
+        error nothing is left, after a kill `recover` collects. Raises ContainerExistsError for an id or name that any
+        program's container holds, NoSuchImageError, StorageError.
+        """
+        return containers.create(
+            self._parts,
+            ctr_id,
+            name=name,
+            image_id=image_id,
+            image_name=image_name,
+            metadata=metadata,
+            mount_label=mount_label,
+            process_label=process_label,
+            mount_options=mount_options,
+        )
+
+    def container(self, ctr_id: str) -> StoredContainer | None:
+        return containers.by_id(self._parts, ctr_id)
+
+    def containers(self) -> list[StoredContainer]:
+        """Every container in the store, whoever made it, in order of creation."""
+        return containers.all_containers(self._parts)
+
+    def rename_container(self, ctr_id: str, new_name: str) -> None:
+        """Raises NoSuchContainerError, and ContainerExistsError when another container has the name."""
+        containers.rename(self._parts, ctr_id, new_name)
+
+    def container_directory(self, ctr_id: str) -> Path:
+        """The engine's directory for the container that survives a reboot. Pure."""
+        return self._parts.paths.container_data(ctr_id) / "userdata"
+
+    def container_run_directory(self, ctr_id: str) -> Path:
+        """The engine's directory for the container that is meant to be lost at a reboot. Pure."""
+        return self._parts.paths.container_run_data(ctr_id) / "userdata"
+
+    def delete_container(self, ctr_id: str) -> None:
+        """Remove the container, its layer and its directories, unmounting it first.
+
+        May be repeated: what is missing already is fine, a deletion that was cut short is finished.
+        """
+        containers.delete(self._parts, ctr_id)
+
+    # ---- mounts -----------------------------------------------------------------------------------------------
+
+    def mount(self, ctr_id: str) -> Path:
+        """Mount the container's root file system, or count one more user of it; returns where it is.
+
+        The mount is seen in this mount namespace only.
+        """
+        container = containers.require(self._parts, ctr_id)
+        request = MountRequest(options=container.mount_options or None, label=container.mount_label)
+        return mounting.mount(self._parts, container.layer_id, request)
+
+    def unmount(self, ctr_id: str, *, force: bool = False) -> bool:
+        """Count one user less, with *force* none; returns whether it is still mounted.
+
+        A container that is not mounted, or that somebody else unmounted or removed, is fine.
+        """
+        container = containers.by_id(self._parts, ctr_id)
+        return container is not None and mounting.unmount(self._parts, container.layer_id, force=force)
+
+    def mount_count(self, ctr_id: str) -> int:
+        """How many users the mount has; 0 when it is gone, whatever was recorded."""
+        container = containers.by_id(self._parts, ctr_id)
+        return 0 if container is None else mounting.count(self._parts, container.layer_id)
+
+    def mountpoint(self, ctr_id: str) -> Path | None:
+        """Where the container is mounted now."""
+        container = containers.by_id(self._parts, ctr_id)
+        return None if container is None else mounting.mountpoint(self._parts, container.layer_id)
+
+    # ---- images -----------------------------------------------------------------------------------------------
+
+    def images(self) -> list[StoredImage]:
+        """Every image, in order of creation, those of additional stores last."""
+        return images.all_images(self._parts)
+
+    def image(self, image_id: str) -> StoredImage | None:
+        return images.by_id(self._parts, image_id)
+
+    def find_image(self, name_or_id: str) -> StoredImage | None:
+        """By exact id, exact full reference, or an id prefix that only one image has."""
+        return images.find(self._parts, name_or_id)
+
+    def image_data(self, image_id: str, key: str) -> bytes:
+        """One item of big data, such as ``manifest``. Raises NoSuchImageError, StorageError when it is missing."""
+        return images.data(self._parts, image_id, key)
+
+    def image_manifest(self, image_id: str) -> dict[str, Any]:
+        return images.document(self._parts, image_id, "manifest")
+
+    def image_config(self, image_id: str) -> dict[str, Any]:
+        return images.config(self._parts, image_id)
+
+    def image_size(self, image_id: str) -> int:
+        """The bytes of all distinct layers of the image and of its data."""
+        return images.size(self._parts, image_id)
+
+    def root_fs_size(self, image_id: str) -> int:
+        """The bytes of the image's layers: what a fresh container of it shows."""
+        return images.layers_size(self._parts, image_id)
+
+    def set_image_names(self, image_id: str, names: Iterable[str]) -> StoredImage:
+        """Replace all names; other images lose those that this one gets."""
+        wanted = list(names)
+        return images.change_names(self._parts, image_id, lambda _: wanted)
+
+    def add_image_names(self, image_id: str, names: Iterable[str]) -> StoredImage:
+        """Put names in front of those it has; other images lose them."""
+        wanted = list(names)
+        return images.change_names(self._parts, image_id, lambda present: [*wanted, *present])
+
+    def remove_image_names(self, image_id: str, names: Iterable[str]) -> StoredImage:
+        unwanted = list(names)
+        return images.change_names(
+            self._parts, image_id, lambda present: images.names_without(present, unwanted)
+        )
+
+    def delete_image(self, image_id: str) -> list[str]:
+        """Remove an image whatever its names, and the layers only it needed; returns their ids.
+
+        Raises NoSuchImageError, ImageInUseError while any program's container is based on it, StorageError when it
+        lives in an additional store.
+        """
+        return images.delete(self._parts, image_id)
