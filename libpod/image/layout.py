@@ -1,0 +1,141 @@
+"""Writing an OCI image layout: the form in which everything we make reaches skopeo.
+
+    <layout>/oci-layout                   {"imageLayoutVersion": "1.0.0"}
+    <layout>/index.json                   one manifest, under the tag `TAG`
+    <layout>/blobs/sha256/<hex>           layers, configuration, manifest
+
+The layout lies in a scratch directory and lives for one copy, so nothing here is durable. Layers are stored without
+compression: in the store a layer is a directory, compressing it first would cost time and be undone at once; a
+registry gets it compressed by skopeo on the way out. The digest of a layer is then its DiffID, computed while it is
+written, and equal content gives an equal image.
+
+Covers: image-spec v1.1 image-layout
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import attrs
+
+from libpod.image.references import Location, Transport
+from libpod.spec.image import Descriptor, MediaType, descriptor, encode_document
+
+TAG = "made"
+CHUNK = 1024 * 1024
+
+
+@attrs.frozen(kw_only=True)
+class WrittenLayer:
+    """A layer that lies in the layout."""
+
+    digest: str
+    size: int
+
+
+class BlobSink:
+    """A writable stream that computes the digest of what goes through it; only `write` is offered."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Append *data*."""
+        self._hash.update(data)
+        self.size += len(data)
+        self._stream.write(data)
+        return len(data)
+
+    def digest(self) -> str:
+        """The digest of everything so far."""
+        return f"sha256:{self._hash.hexdigest()}"
+
+
+class Layout:
+    """One layout under construction."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._blobs = path / "blobs" / "sha256"
+        self._blobs.mkdir(parents=True)
+        (path / "oci-layout").write_bytes(b'{"imageLayoutVersion":"1.0.0"}')
+
+    @property
+    def location(self) -> Location:
+        """What to give to skopeo once `finish` was called."""
+        return Location(transport=Transport.OCI_LAYOUT, details=f"{self.path}:{TAG}")
+
+    def add(self, media: str, data: bytes) -> Descriptor:
+        """Store a small blob."""
+        described = descriptor(media, data)
+        self._blob(described["digest"]).write_bytes(data)
+        return described
+
+    @contextlib.contextmanager
+    def layer(self) -> Iterator[BlobSink]:
+        """A sink for the tar of a layer; after the block `taken` tells its digest."""
+        temporary = self._blobs / f".tmp-{secrets.token_hex(6)}"
+        with temporary.open("wb", buffering=CHUNK) as stream:
+            sink = BlobSink(stream)
+            yield sink
+        os.rename(temporary, self._blob(sink.digest()))
+
+    def borrow_layer(self, path: Path, digest: str) -> None:
+        """Let the uncompressed tar *path*, whose digest is known, be a layer without copying it.
+
+        Should the file change meanwhile, skopeo notices: it verifies every blob.
+        """
+        blob = self._blob(digest)
+        if not blob.exists():
+            blob.symlink_to(path.resolve())
+
+    def finish(
+        self,
+        config: Mapping[str, Any],
+        layers: Sequence[WrittenLayer],
+        *,
+        base_layers: Sequence[Descriptor] = (),
+        annotations: Mapping[str, str] | None = None,
+    ) -> str:
+        """Write configuration, manifest and index; returns the image's id."""
+        described = self.add(MediaType.OCI_CONFIG, encode_document(config))
+        manifest: dict[str, Any] = {
+            "schemaVersion": 2,
+            "mediaType": MediaType.OCI_MANIFEST.value,
+            "config": described,
+            "layers": [
+                *base_layers,
+                *(
+                    {"mediaType": MediaType.OCI_LAYER.value, "digest": each.digest, "size": each.size}
+                    for each in layers
+                ),
+            ],
+        }
+        if annotations:
+            manifest["annotations"] = dict(annotations)
+        entry: dict[str, Any] = dict(self.add(MediaType.OCI_MANIFEST, encode_document(manifest)))
+        entry["annotations"] = {"org.opencontainers.image.ref.name": TAG}
+        index = {"schemaVersion": 2, "manifests": [entry]}
+        (self.path / "index.json").write_bytes(encode_document(index))
+        return described["digest"].removeprefix("sha256:")
+
+    def _blob(self, digest: str) -> Path:
+        return self._blobs / digest.removeprefix("sha256:")
+
+
+def hashed(stream: BinaryIO) -> WrittenLayer:
+    """Digest and size of what is left in *stream*."""
+    state, size, buffer = hashlib.sha256(), 0, bytearray(CHUNK)
+    view = memoryview(buffer)
+    while count := stream.readinto(buffer):  # type: ignore[attr-defined]
+        state.update(view[:count])
+        size += count
+    return WrittenLayer(digest=f"sha256:{state.hexdigest()}", size=size)

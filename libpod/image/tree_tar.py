@@ -1,0 +1,130 @@
+"""A directory tree as the tar of an image layer.
+
+Kept are names of any bytes, kind, mode, owner, modification time, hard links inside the tree, device numbers and the
+extended attributes that image layers carry (`security.capability`, `security.ima`, `user.*`). Left out are sockets,
+user and group *names* (they mean nothing elsewhere), access control lists, and whatever is mounted below the tree
+when asked to stay on one file system. Entries come in the order of their names, so equal trees give equal tars.
+
+Nothing follows a symbolic link: directories are entered and files opened relative to an open directory, so a tree that
+changes while it is read gives a torn copy at worst, never a file from outside of it.
+
+Covers: storage/pkg/archive (TarWithOptions)
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tarfile
+from typing import Protocol
+
+from libpod.define.errors import ImageError
+from libpod.linux.process import StrPath
+
+_ATTRIBUTES = ("security.capability", "security.ima")
+_NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENODATA, errno.EPERM)
+
+
+class Sink(Protocol):
+    """Where the tar goes."""
+
+    def write(self, data: bytes, /) -> int: ...
+
+
+def write_tree(root: StrPath, sink: Sink, *, one_file_system: bool = False) -> None:
+    """Write the tree below *root* (without an entry for *root* itself) to *sink*; raises ImageError."""
+    try:
+        top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ImageError(
+            f"{os.fspath(root)} cannot be read as a root file system: {error.strerror}"
+        ) from error
+    try:
+        # Small files dominate: the copy buffer must hold most of them at once.
+        with tarfile.open(
+            mode="w|", fileobj=sink, format=tarfile.PAX_FORMAT, encoding="utf-8", copybufsize=1024 * 1024
+        ) as tar:  # type: ignore[call-overload]
+            _Writer(tar, os.fstat(top).st_dev if one_file_system else None).directory(top, "")
+    except OSError as error:
+        raise ImageError(
+            f"{os.fspath(root)} cannot be read completely: {error.strerror} ({error.filename})"
+        ) from error
+    finally:
+        os.close(top)
+
+
+class _Writer:
+    def __init__(self, tar: tarfile.TarFile, device: int | None) -> None:
+        self._tar = tar
+        self._device = device
+        self._links: dict[tuple[int, int], str] = {}
+
+    def directory(self, descriptor: int, prefix: str) -> None:
+        for name in sorted(os.listdir(descriptor), key=os.fsencode):
+            self._entry(descriptor, name, prefix + name)
+
+    def _entry(self, parent: int, name: str, path: str) -> None:
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        kind = stat.S_IFMT(status.st_mode)
+        if kind == stat.S_IFSOCK:
+            return
+        info = tarfile.TarInfo(path)
+        info.mode, info.uid, info.gid = stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
+        info.mtime = int(status.st_mtime) if status.st_mtime_ns % 10**9 == 0 else status.st_mtime
+        if kind == stat.S_IFDIR:
+            self._directory_entry(parent, name, path, info, status)
+            return
+        if status.st_nlink > 1:
+            first = self._links.setdefault((status.st_dev, status.st_ino), path)
+            if first != path:
+                info.type, info.linkname = tarfile.LNKTYPE, first
+                self._tar.addfile(info)
+                return
+        if kind == stat.S_IFREG:
+            self._file(parent, name, info)
+            return
+        if kind == stat.S_IFLNK:
+            info.type, info.linkname = tarfile.SYMTYPE, os.readlink(name, dir_fd=parent)
+        elif kind == stat.S_IFIFO:
+            info.type = tarfile.FIFOTYPE
+        else:
+            info.type = tarfile.CHRTYPE if kind == stat.S_IFCHR else tarfile.BLKTYPE
+            info.devmajor, info.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
+        self._tar.addfile(info)
+
+    def _directory_entry(
+        self, parent: int, name: str, path: str, info: tarfile.TarInfo, status: os.stat_result
+    ) -> None:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(name, flags, dir_fd=parent)
+        try:
+            info.type = tarfile.DIRTYPE
+            info.pax_headers = _attributes(descriptor)
+            self._tar.addfile(info)
+            if self._device in (None, status.st_dev):
+                self.directory(descriptor, path + "/")
+        finally:
+            os.close(descriptor)
+
+    def _file(self, parent: int, name: str, info: tarfile.TarInfo) -> None:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        with os.fdopen(os.open(name, flags, dir_fd=parent), "rb", buffering=0) as stream:
+            info.size = os.fstat(stream.fileno()).st_size
+            info.pax_headers = _attributes(stream.fileno())
+            self._tar.addfile(info, stream)
+
+
+def _attributes(descriptor: int) -> dict[str, str]:
+    try:
+        names = os.listxattr(descriptor)
+    except OSError as error:
+        if error.errno in _NO_ATTRIBUTES:
+            return {}
+        raise
+    found = {}
+    for name in sorted(names):
+        if name in _ATTRIBUTES or (name.startswith("user.") and not name.startswith("user.overlay.")):
+            value = os.getxattr(descriptor, name)
+            found[f"SCHILY.xattr.{name}"] = value.decode("utf-8", "surrogateescape")
+    return found
