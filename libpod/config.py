@@ -97,7 +97,9 @@ class ContainerDefaults:
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     cgroup_namespace: str = ""
     """Empty: private on cgroup v2, the host's on v1."""
-    cgroups: str = attrs.field(default="enabled", validator=_one_of("enabled", "disabled", "no-conmon", "split"))
+    cgroups: str = attrs.field(
+        default="enabled", validator=_one_of("enabled", "disabled", "no-conmon", "split")
+    )
     devices: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
@@ -136,7 +138,9 @@ class ContainerDefaults:
 class RuntimeConfig:
     """How an engine works on this machine. Two configurations with equal roots must be equal in their directories."""
 
-    graph_root: Path = attrs.field(default=Path("/var/lib/containers/storage"), converter=Path, validator=_absolute)
+    graph_root: Path = attrs.field(
+        default=Path("/var/lib/containers/storage"), converter=Path, validator=_absolute
+    )
     run_root: Path = attrs.field(default=Path("/run/containers/storage"), converter=Path, validator=_absolute)
     storage_driver: str = "overlay"
     storage_options: tuple[str, ...] = ()
@@ -155,7 +159,9 @@ class RuntimeConfig:
     criu_path: str = ""
     """Empty: the one that is found and works."""
     cgroup_manager: str = attrs.field(default="cgroupfs", validator=_one_of(*_CGROUP_MANAGERS))
-    no_pivot_root: bool = False
+    no_pivot: bool = False
+    runtime_flags: tuple[str, ...] = ()
+    """Global options of the OCI runtime, without dashes: `debug`."""
     hooks_dirs: tuple[str, ...] = ("/usr/share/containers/oci/hooks.d", "/etc/containers/oci/hooks.d")
     events_backend: str = attrs.field(default="file", validator=_one_of(*_EVENTS_BACKENDS))
     events_log_path: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
@@ -163,7 +169,9 @@ class RuntimeConfig:
     stop_timeout: int = 10
     exit_command_delay: int = 300
     pull_policy: str = attrs.field(default="missing", validator=_one_of(*_PULL_POLICIES))
-    image_volume_mode: str = attrs.field(default="bind", validator=_one_of("bind", "anonymous", "tmpfs", "ignore"))
+    image_volume_mode: str = attrs.field(
+        default="bind", validator=_one_of("bind", "anonymous", "tmpfs", "ignore")
+    )
     infra_image: str = ""
     infra_command: str = ""
     namespace: str = ""
@@ -197,7 +205,9 @@ class RuntimeConfig:
         )
 
     @classmethod
-    def load(cls, *, read_files: bool = True, environ: Mapping[str, str] | None = None, **overrides: Any) -> RuntimeConfig:
+    def load(
+        cls, *, read_files: bool = True, environ: Mapping[str, str] | None = None, **overrides: Any
+    ) -> RuntimeConfig:
         """Read this machine's files and apply *overrides*, which are fields of this class or of ContainerDefaults.
 
         With *read_files* false the machine's files are not read: what runs does not depend on them. Raises ConfigError.
@@ -221,22 +231,22 @@ class RuntimeConfig:
 class EnginePaths:
     """Where the engine keeps what. Pure: nothing is made or read.
 
-        <graph root>/libpod-py/     survives a reboot
-            state/                  LMDB: configurations, names, pods, volumes, last exits
-            volumes/<name>/_data    contents of volumes
-            networks/<name>.json    definitions of networks
-            tmp/                    staging of archives and images, on the graph root's file system
-        <run root>/libpod-py/       worthless after a reboot
-            state/                  LMDB: states, exec sessions, leases
-            locks                   one byte a lock
-            alive.lock              taken while the runtime opens
-            exits/<id>              exit codes, written by conmon
-            persist/<id>/           conmon's sign that it lives
-            sockets/<id>/           attach sockets
-            netns/<id>              network namespaces
-            oci/<runtime>/          root directory of the OCI runtime
-            events/events.log
-            criu.json               what CRIU said it can do, for this boot
+    <graph root>/libpod-py/     survives a reboot
+        state/                  LMDB: configurations, names, pods, volumes, last exits
+        volumes/<name>/_data    contents of volumes
+        networks/<name>.json    definitions of networks
+        tmp/                    staging of archives and images, on the graph root's file system
+    <run root>/libpod-py/       worthless after a reboot
+        state/                  LMDB: states, exec sessions, leases
+        locks                   one byte a lock
+        alive.lock              taken while the runtime opens
+        exits/<id>              exit codes, written by conmon
+        persist/<id>/           conmon's sign that it lives
+        sockets/<id>/           attach sockets
+        netns/<id>              network namespaces
+        oci/<runtime>/          root directory of the OCI runtime
+        events/events.log
+        criu.json               what CRIU said it can do, for this boot
     """
 
     graph_root: Path
@@ -446,7 +456,7 @@ _ENGINE_KEYS = {
     "image_volume_mode": _Key("image_volume_mode"),
     "infra_command": _Key("infra_command"),
     "infra_image": _Key("infra_image"),
-    "no_pivot_root": _Key("no_pivot_root", "bool"),
+    "no_pivot_root": _Key("no_pivot", "bool"),
     "pull_policy": _Key("pull_policy"),
     "runtime": _Key("runtime"),
     "stop_timeout": _Key("stop_timeout", "int"),
@@ -488,7 +498,9 @@ def read_storage_conf(path: Path, values: dict[str, Any]) -> None:
     for key in ("mountopt", "mount_program", "ignore_chown_errors", "size", "skip_mount_home", "force_mask"):
         value = own.get(key, options.get(key))
         if value:
-            found.append(f"{driver}.{key}={_convert(path, f'storage.options.{driver}.{key}', 'text', value, ())}")
+            found.append(
+                f"{driver}.{key}={_convert(path, f'storage.options.{driver}.{key}', 'text', value, ())}"
+            )
     if found:
         values["storage_options"] = tuple(found)
 
@@ -560,7 +572,9 @@ def with_overrides(
         elif name in inner:
             container[name] = value
         else:
-            raise ConfigError(f'there is no setting "{name}"', resolution=f"settings are {', '.join(sorted(own | inner))}")
+            raise ConfigError(
+                f'there is no setting "{name}"', resolution=f"settings are {', '.join(sorted(own | inner))}"
+            )
     if "containers" not in chosen:
         chosen["containers"] = ContainerDefaults(**container)
     return RuntimeConfig(**{name: _frozen(value) for name, value in chosen.items()})

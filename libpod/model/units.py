@@ -33,7 +33,9 @@ def parse_size(text: str) -> int:
     """Bytes in `512m`, `1.5g`, `1024`; raises InvalidArgumentError."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise InvalidArgumentError(f'"{text}" is not a size', resolution="use a number with an optional unit b, k, m, g")
+        raise InvalidArgumentError(
+            f'"{text}" is not a size', resolution="use a number with an optional unit b, k, m, g"
+        )
     number, unit = match.groups()
     return int(Fraction(number) * 1024 ** _POWERS[unit.lower()])
 
@@ -52,5 +54,7 @@ def parse_duration(text: str) -> int:
         total += Fraction(match[1].rstrip(".") if match[1] != "." else "0") * _NANOSECONDS[match[2]]
         position = match.end()
     if not body or position != len(body):
-        raise InvalidArgumentError(f'"{text}" is not a duration', resolution="use numbers with units, such as 1m30s")
+        raise InvalidArgumentError(
+            f'"{text}" is not a duration', resolution="use numbers with units, such as 1m30s"
+        )
     return -int(total) if negative else int(total)
