@@ -12,8 +12,9 @@ import os
 import shlex
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from typing import IO
+from typing import IO, Protocol, TypeAlias
 
 import attrs
 
@@ -22,9 +23,17 @@ from libpod.define.errors import CommandError, ProgramMissingError
 logger = logging.getLogger(__name__)
 
 StrPath = str | os.PathLike[str]
+Child: TypeAlias = "subprocess.Popen[bytes]"
+PIPE, DEVNULL = subprocess.PIPE, subprocess.DEVNULL
 
 CLEAN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """The PATH of children that are not told another."""
+
+
+class SupportsWrite(Protocol):
+    """Anything bytes can be written to."""
+
+    def write(self, data: bytes, /) -> object: ...
 
 
 @attrs.frozen(kw_only=True)
@@ -134,3 +143,18 @@ def spawned(
         except BaseException:
             child.kill()
             raise
+
+
+def stream(argv: Sequence[StrPath], sink: SupportsWrite, *, cwd: StrPath | None = None) -> None:
+    """Run a command and give what it prints to *sink* as it comes. Raises CommandError and ProgramMissingError."""
+    words = [os.fspath(word) for word in argv]
+    with (
+        tempfile.TemporaryFile() as errors,
+        spawned(words, stdout=subprocess.PIPE, stderr=errors, cwd=cwd) as child,
+    ):
+        assert child.stdout is not None
+        shutil.copyfileobj(child.stdout, sink, 1 << 20)
+        status = child.wait()
+        if status != 0:
+            errors.seek(0)
+            raise CommandError(argv=words, returncode=status, stderr=errors.read().decode(errors="replace"))

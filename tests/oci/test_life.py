@@ -1,0 +1,68 @@
+"""Create, start, end, delete: with a real conmon and runtime."""
+
+from __future__ import annotations
+
+import pytest
+
+from libpod.define.errors import CommandNotExecutableError, CommandNotFoundError, InvalidStateError
+from libpod.linux import cgroups
+from tests.oci.bundles import PATIENCE, Workshop
+
+pytestmark = pytest.mark.root
+
+
+@pytest.mark.parametrize("code", [0, 7, 255])
+def test_the_exit_code_is_the_commands(shop: Workshop, code: int) -> None:
+    bundle, launched = shop.shell(f"exit {code}")
+    assert shop.code(bundle, launched) == code
+
+
+def test_death_by_a_signal_is_128_and_the_signal(shop: Workshop) -> None:
+    bundle, launched = shop.shell("trap 'exit 3' USR1; while :; do sleep 1; done")
+    assert shop.runtime.signal(bundle, launched.init, 9)
+    assert shop.code(bundle, launched) == 137
+    assert not shop.runtime.signal(bundle, launched.init, 15)
+
+
+def test_nothing_runs_before_start(shop: Workshop) -> None:
+    bundle, launched = shop.create(["sh", "-c", "echo ran"])
+    assert launched.init.alive()
+    assert launched.conmon.alive()
+    assert bundle.log_path is not None
+    assert bundle.log_path.read_bytes() == b""
+    shop.runtime.start(bundle, launched)
+    assert shop.code(bundle, launched) == 0
+    assert bundle.log_path.read_bytes().endswith(b" stdout F ran\n")
+
+
+def test_a_missing_command_is_told_when_creating_and_leaves_nothing(shop: Workshop) -> None:
+    bundle = shop.bundle()
+    with pytest.raises(CommandNotFoundError) as caught:
+        shop.create(["no-such-command"], bundle=bundle)
+    assert bundle.name in str(caught.value)
+    assert caught.value.exit_code == 127
+    assert not bundle.attach_socket.exists()
+    assert shop.runtime.rediscover(bundle) is None
+    assert not any(h.directory(bundle.cgroup_path).exists() for h in cgroups.hierarchies())
+
+
+def test_a_file_that_is_no_program_may_not_be_executed(shop: Workshop) -> None:
+    with pytest.raises(CommandNotExecutableError):
+        shop.create(["/etc/plain"])
+
+
+def test_delete_is_refused_while_it_runs_and_repeatable_afterwards(shop: Workshop) -> None:
+    bundle, launched = shop.shell("sleep 1000")
+    with pytest.raises(InvalidStateError):
+        shop.runtime.delete(bundle, init=launched.init)
+    shop.runtime.delete(bundle, init=launched.init, force=True)
+    assert not launched.init.alive()
+    assert shop.code(bundle, launched) == 137
+    shop.runtime.delete(bundle)
+    assert not any(h.directory(bundle.cgroup_path).exists() for h in cgroups.hierarchies())
+
+
+def test_the_wait_ends_at_its_timeout(shop: Workshop) -> None:
+    bundle, launched = shop.shell("sleep 1000")
+    assert shop.runtime.wait_exit(bundle, launched, 0.05) is None
+    assert shop.runtime.stop(bundle, launched, signal=9, timeout=PATIENCE).code == 137
