@@ -28,7 +28,13 @@ from libpod.storage import sizes
 from libpod.storage.locks import HeldLocks
 from libpod.storage.parts import AllRecords, StoreParts
 from libpod.storage.records import Draft, Record, now
-from libpod.storage.stored import INCOMPLETE, is_incomplete
+from libpod.storage.stored import INCOMPLETE, StoredLayer, is_incomplete
+
+
+def all_layers(parts: StoreParts) -> list[StoredLayer]:
+    """Every layer, those of read-only stores last."""
+    with parts.locks.reading_layers() as held:
+        return [StoredLayer.of(record, read_only=foreign) for record, foreign in parts.all_layers(held).all()]
 
 
 def edit(parts: StoreParts, held: HeldLocks) -> Draft:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from libpod.define.errors import ConfigError, NotSupportedError, StorageError
-from libpod.storage import containers, images, mounting
+from libpod.storage import containers, images, layers, mounting
 from libpod.storage.driver import LayerDriver, MountRequest
 from libpod.storage.layout import StorePaths
 from libpod.storage.locks import StoreLocks
@@ -24,7 +24,7 @@ from libpod.storage.options import StoreOptions
 from libpod.storage.overlay import OverlayDriver
 from libpod.storage.parts import StoreParts, read_only_store
 from libpod.storage.records import Table
-from libpod.storage.stored import StoredContainer, StoredImage
+from libpod.storage.stored import StoredContainer, StoredImage, StoredLayer
 
 DRIVERS = ("overlay",)
 
@@ -243,6 +243,10 @@ class Store:
     def root_fs_size(self, image_id: str) -> int:
         """The bytes of the image's layers: what a fresh container of it shows."""
         return images.layers_size(self._parts, image_id)
+
+    def layers(self) -> list[StoredLayer]:
+        """Every layer, a container's and an image's, in order of creation."""
+        return layers.all_layers(self._parts)
 
     def set_image_names(self, image_id: str, names: Iterable[str]) -> StoredImage:
         """Replace all names; other images lose those that this one gets."""
