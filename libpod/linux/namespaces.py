@@ -64,7 +64,7 @@ def create_network_namespace(path: Path) -> int:
         return os.stat(_THREAD_NAMESPACE).st_ino
 
     try:
-        return _in_thread(build)
+        return run_in_thread(build)
     except BaseException:
         delete_network_namespace(path)
         raise
@@ -151,28 +151,17 @@ def run_in_netns(namespace: Path | int, function: Callable[[], T]) -> T:
             _check(_libc.setns(descriptor, CLONE_NEWNET), f"namespace descriptor {descriptor}")
             return function()
 
-        return _in_thread(inside)
+        return run_in_thread(inside)
     with opened_namespace(namespace) as opened:
         return run_in_netns(opened, function)
 
 
-def set_loopback_up() -> None:
-    """Bring up the loopback device of the calling thread's network namespace."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
-        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP_RUNNING))
+def run_in_thread(function: Callable[[], T]) -> T:
+    """Call *function* in a thread of its own that is never used again; its value or exception is the caller's.
 
-
-def _touch(path: Path) -> None:
-    flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    try:
-        os.close(os.open(path, flags, 0o444))
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, flags, 0o444))
-
-
-def _in_thread(function: Callable[[], T]) -> T:
-    """Run *function* in a thread of its own that is never used again."""
+    The thread starts in the network namespace of the caller. It is also the way to use what must not run beside
+    an event loop of the caller's thread.
+    """
     results: list[T] = []
     errors: list[BaseException] = []
 
@@ -188,6 +177,21 @@ def _in_thread(function: Callable[[], T]) -> T:
     if errors:
         raise errors[0]
     return results[0]
+
+
+def set_loopback_up() -> None:
+    """Bring up the loopback device of the calling thread's network namespace."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP_RUNNING))
+
+
+def _touch(path: Path) -> None:
+    flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        os.close(os.open(path, flags, 0o444))
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, flags, 0o444))
 
 
 def _check(result: int, subject: str) -> None:
