@@ -3,12 +3,12 @@
 What is asked, in this order, and the first that passes the probe is the answer:
 
     1. the one recorded by an earlier set-up, if neither it nor the kernel has changed since (no probe needed)
-    2. the one on PATH, which is the user's choice or the distribution's package
-    3. the one of an earlier set-up in the private prefix
-    4. the distribution's package, installed if the distribution has one
+    2. the one that $LIBPOD_CRIU names; if it does not work, nothing else is tried, since it was asked for
+    3. the one of an earlier set-up in the private prefix; if a new kernel broke it, it is taken out of use
+    4. the one on PATH, which is the user's choice or the distribution's package; installed if there is none
     5. the packages of newer releases, unpacked into the private prefix
 
-The library finds the result by itself; this module only makes sure that there is one.
+That is the order in which the library looks, too, so that it comes upon the one that was probed.
 """
 
 import json
@@ -63,12 +63,15 @@ def installed_that_works(failures: dict[str, str]) -> Found | None:
         if found is None:
             raise SetupError(f"the CRIU named in LIBPOD_CRIU does not work here: {explain(failures)}")
         return found
+    private = layout.CRIU_PREFIX / "bin" / "criu"
+    if private.exists():
+        if found := accept(private, failures):
+            return found
+        private.unlink()
     if shutil.which("criu") is None and shutil.which("apt-get") and "criu" in packages.offered():
         packages.install(["criu"])
-    for name in (shutil.which("criu"), layout.CRIU_PREFIX / "bin" / "criu"):
-        if name is not None and Path(name).exists() and (found := accept(Path(name), failures)):
-            return found
-    return None
+    on_path = shutil.which("criu")
+    return accept(Path(on_path), failures) if on_path else None
 
 
 def newer_that_works(failures: dict[str, str]) -> Found:

@@ -16,22 +16,18 @@ def main(argv: Sequence[str]) -> int:
         prog="scripts/setup",
         description="Make this machine and this checkout ready for libpod: system packages, .venv, CRIU.",
     )
-    parser.add_argument("--python-only", action="store_true", help="only make .venv; needs no root")
-    options = parser.parse_args(argv)
+    parser.parse_args(argv)
     began = time.monotonic()
     try:
-        if options.python_only:
+        require_root_on_linux()
+        with locked(layout.LOCK):
+            packages.ensure()
             venv.ensure()
-        else:
-            require_root_on_linux()
-            with locked(layout.LOCK):
-                packages.ensure()
-                venv.ensure()
-                found = criu.ensure()
-            say(f"CRIU {found.version} at {found.path}")
+            found = criu.ensure()
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1
+    say(f"CRIU {found.version} at {found.path}")
     say(f"ready after {time.monotonic() - began:.1f} s")
     return 0
 
