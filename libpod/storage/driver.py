@@ -84,3 +84,7 @@ class LayerDriver(abc.ABC):
     @abc.abstractmethod
     def stack(self, layer_id: str) -> LayerStack:
         """The directories below a layer."""
+
+    @abc.abstractmethod
+    def repair(self) -> list[str]:
+        """Make again what can be made again of the home's own records; returns what was done, a sentence each."""

@@ -114,6 +114,16 @@ def layers_size(parts: StoreParts, image_id: str) -> int:
     return sum(layers.size(parts, record) for record in chain)
 
 
+def top_layer(parts: StoreParts, image_id: str) -> str:
+    """The id of the layer that shows the whole image."""
+    image = by_id(parts, image_id)
+    if image is None:
+        raise NoSuchImageError(image_id)
+    if image.top_layer is None:
+        raise StorageError(f"image {image_id} has no layers, so there is nothing to mount")
+    return image.top_layer
+
+
 def change_names(
     parts: StoreParts, image_id: str, change: Callable[[Sequence[str]], Iterable[str]]
 ) -> StoredImage:

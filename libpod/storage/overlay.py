@@ -24,14 +24,17 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from libpod.define.errors import NotSupportedError, StorageError
 from libpod.linux import mounts
 from libpod.linux.files import remove_tree, replacing
 from libpod.storage import overlay_mount, short_links
 from libpod.storage.driver import LayerDriver, LayerStack, MountRequest
+
+T = TypeVar("T")
 
 MAX_LOWERS = 500
 """As many layers as the kernel joins; podman 4.3 mounts no more than 128."""
@@ -98,7 +101,9 @@ class OverlayDriver(LayerDriver):
         try:
             if os.path.lexists(directory):
                 self.remove(layer_id)
-            lower, lower_layers = self._lowers_of_child(parent) if parent is not None else ("", "")
+            lower, lower_layers = "", ""
+            if parent is not None:
+                lower, lower_layers = self._repairing(lambda: self._lowers_of_child(parent))
             like = os.stat(self._directory(parent) / "diff") if parent is not None else None
             _make_directory(directory, 0o700)
             self._make_owned(directory / "diff", 0o555 if like is None else like.st_mode & 0o7777, like)
@@ -135,6 +140,9 @@ class OverlayDriver(LayerDriver):
             lowers += [lower, *_older_contents(lower.resolve().parent)]
         return LayerStack(upper=directory / "diff", lowers=tuple(lowers))
 
+    def repair(self) -> list[str]:
+        return short_links.repair(self._home)
+
     # ---- mounts -----------------------------------------------------------------------------------------------
 
     def mountpoint(self, layer_id: str) -> Path:
@@ -143,10 +151,11 @@ class OverlayDriver(LayerDriver):
     def mount(self, layer_id: str, request: MountRequest) -> Path:
         directory = self._home / layer_id
         target = self.mountpoint(layer_id)
-        for layer in (directory, *(self._directory(lower) for lower in self._lower_ids(layer_id))):
+        lower_ids = self._repairing(lambda: self._lower_ids(layer_id))
+        for layer in (directory, *(self._directory(lower) for lower in lower_ids)):
             if (layer / "composefs-data").exists():
                 raise NotSupportedError(f"layer {layer.name} is a composefs image, which libpod cannot mount")
-        stack = self.stack(layer_id)
+        stack = self._repairing(lambda: self.stack(layer_id))
         lowers = stack.lowers or (directory / "empty",)
         options = overlay_mount.effective_options(self._mount_options, request.options)
         plan = overlay_mount.plan(
@@ -205,9 +214,6 @@ class OverlayDriver(LayerDriver):
         directory = self._directory(parent)
         link = short_links.name_of(directory)
         if link is None:
-            short_links.repair(self._home)
-            link = short_links.name_of(directory)
-        if link is None:
             raise StorageError(
                 f"the parent layer {parent} has no short link",
                 resolution="the image is damaged: remove it and pull it again",
@@ -241,19 +247,25 @@ class OverlayDriver(LayerDriver):
             yield found
 
     def _resolved(self, entry: str, layer_id: str) -> Path:
-        """An entry of `lower` as a path; a lost link is made again from the layers' own `link` files."""
+        """An entry of `lower` as a path."""
         if not short_links.is_entry(entry):
             raise StorageError(f'layer {layer_id} names "{entry}" as a lower layer, which is no short link')
-        for attempt in ("as it is", "repaired"):
-            for home in (self._home, *self._additional_homes):
-                if (home / entry).is_dir():
-                    return home / entry
-            if attempt == "as it is":
-                short_links.repair(self._home)
+        for home in (self._home, *self._additional_homes):
+            if (home / entry).is_dir():
+                return home / entry
         raise StorageError(
             f"the short link {entry} below layer {layer_id} leads nowhere",
             resolution="a layer of the image is gone: remove the image and pull it again",
         )
+
+    def _repairing(self, look: Callable[[], T]) -> T:
+        """What *look* finds, once more after a repair when a short link is lost; for callers that hold the lock."""
+        try:
+            return look()
+        except StorageError:
+            if not short_links.repair(self._home):
+                raise
+        return look()
 
     def _make_owned(self, path: Path, mode: int, like: os.stat_result | None) -> None:
         _make_directory(path, mode)

@@ -11,12 +11,14 @@ Covers: storage/store.go, libpod/storage.go
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from libpod.define.errors import ConfigError, NotSupportedError, StorageError
-from libpod.storage import containers, images, layers, mounting
+from libpod.storage import check, containers, content, images, layers, mounting, recovery
+from libpod.storage.changes import Change
+from libpod.storage.check import Finding
 from libpod.storage.driver import LayerDriver, MountRequest
 from libpod.storage.layout import StorePaths
 from libpod.storage.locks import StoreLocks
@@ -24,6 +26,7 @@ from libpod.storage.options import StoreOptions
 from libpod.storage.overlay import OverlayDriver
 from libpod.storage.parts import StoreParts, read_only_store
 from libpod.storage.records import Table
+from libpod.storage.recovery import Leftover
 from libpod.storage.stored import StoredContainer, StoredImage, StoredLayer
 
 DRIVERS = ("overlay",)
@@ -213,6 +216,35 @@ class Store:
         container = containers.by_id(self._parts, ctr_id)
         return None if container is None else mounting.mountpoint(self._parts, container.layer_id)
 
+    # ---- content ----------------------------------------------------------------------------------------------
+
+    def changes(self, ctr_id: str) -> list[Change]:
+        """What the container changed in its image, in podman's order."""
+        return self.layer_changes(containers.require(self._parts, ctr_id).layer_id)
+
+    def layer_changes(self, layer_id: str) -> list[Change]:
+        """What a layer, of a container or of an image, changes in those below it."""
+        return content.changes(self._parts, layer_id)
+
+    def diff_tar(self, ctr_id: str, sink: BinaryIO) -> None:
+        """Write the container's layer as a tar with whiteouts, for a new image layer.
+
+        Nothing is locked meanwhile: pause the container first, or a file that changes is an error.
+        """
+        content.write_layer(self._parts, containers.require(self._parts, ctr_id).layer_id, sink)
+
+    def upper_directory(self, ctr_id: str) -> Path:
+        """The directory with the container's own files, as overlay keeps them."""
+        return content.stack(self._parts, containers.require(self._parts, ctr_id).layer_id).upper
+
+    def lower_directories(self, ctr_id: str) -> list[Path]:
+        """The directories of the image's layers, nearest first."""
+        return list(content.stack(self._parts, containers.require(self._parts, ctr_id).layer_id).lowers)
+
+    def container_size(self, ctr_id: str) -> int:
+        """The bytes in the container's own layer."""
+        return content.layer_size(self._parts, containers.require(self._parts, ctr_id).layer_id)
+
     # ---- images -----------------------------------------------------------------------------------------------
 
     def images(self) -> list[StoredImage]:
@@ -271,3 +303,31 @@ class Store:
         lives in an additional store.
         """
         return images.delete(self._parts, image_id)
+
+    def mount_image(self, image_id: str) -> Path:
+        """Mount an image's top layer read-only, or count one more user of it."""
+        return mounting.mount(
+            self._parts, images.top_layer(self._parts, image_id), MountRequest(read_only=True)
+        )
+
+    def unmount_image(self, image_id: str, *, force: bool = False) -> bool:
+        """Count one user less, with *force* none; returns whether it is still mounted."""
+        return mounting.unmount(self._parts, images.top_layer(self._parts, image_id), force=force)
+
+    # ---- order ------------------------------------------------------------------------------------------------
+
+    def recover(self, known: Callable[[], Collection[str]]) -> list[Leftover]:
+        """Remove what killed processes of the same owner left; cheap when there is nothing.
+
+        *known* returns the ids of all containers the engine has; it is called while no lock of the store is held, and
+        after the dead creators have been found, so that a container which is just being made is never taken away.
+        """
+        return recovery.collect(self._parts, known)
+
+    def check(self) -> list[Finding]:
+        """Everything in the store that is not as it should be; changes nothing."""
+        return check.findings(self._parts)
+
+    def repair(self) -> list[str]:
+        """Make lost short links again; returns what was done, a sentence each."""
+        return content.repair(self._parts)

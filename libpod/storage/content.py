@@ -1,0 +1,77 @@
+"""The content of layers: changes, diffs, sizes.
+
+The layer is looked up under the locks, its directories are read without them: reading a big layer takes long, and a
+lock held meanwhile would stop every podman on the machine. The layers below cannot go away while the container exists;
+should the container itself be removed meanwhile, a StorageError says so.
+
+Covers: storage/layers.go (Changes, Diff, DiffSize), storage/store.go (the same), storage/drivers/fsdiff.go
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from libpod.define.errors import StorageError
+from libpod.storage import changes as upper_changes
+from libpod.storage import diff, layers
+from libpod.storage.changes import Change
+from libpod.storage.driver import LayerStack
+from libpod.storage.parts import StoreParts
+
+
+def stack(parts: StoreParts, layer_id: str) -> LayerStack:
+    """The directories that make up the layer."""
+    with parts.locks.reading_layers() as held:
+        if parts.all_layers(held).get(layer_id) is None:
+            raise StorageError(f"there is no layer {layer_id} in the store")
+        try:
+            return parts.driver.stack(layer_id)
+        except StorageError as error:
+            damage = error
+    # A lost short link can be made again, which takes the write lock.
+    if not repair(parts):
+        raise damage
+    with parts.locks.reading_layers() as held:
+        return parts.driver.stack(layer_id)
+
+
+def repair(parts: StoreParts) -> list[str]:
+    """Make again what the driver can make again of its own records."""
+    with parts.locks.deleting():
+        try:
+            return parts.driver.repair()
+        except OSError as error:
+            raise StorageError(f"cannot repair the links in {parts.paths.home} ({error})") from error
+
+
+def changes(parts: StoreParts, layer_id: str) -> list[Change]:
+    directories = stack(parts, layer_id)
+    with _reading(layer_id):
+        return upper_changes.changes(directories.upper, directories.lowers)
+
+
+def write_layer(parts: StoreParts, layer_id: str, sink: BinaryIO) -> None:
+    directories = stack(parts, layer_id)
+    with _reading(layer_id):
+        diff.write_layer(directories.upper, directories.lowers, sink)
+
+
+def layer_size(parts: StoreParts, layer_id: str) -> int:
+    with parts.locks.reading_layers() as held:
+        found = parts.all_layers(held).get(layer_id)
+    if found is None:
+        raise StorageError(f"there is no layer {layer_id} in the store")
+    return layers.size(parts, found[0])
+
+
+@contextlib.contextmanager
+def _reading(layer_id: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"cannot read the content of layer {layer_id} ({error})",
+            resolution="it may have been removed meanwhile; try again",
+        ) from error

@@ -1,0 +1,141 @@
+"""Collecting what killed processes left in the store.
+
+| killed while                      | left                                        | collected by                   |
+|-----------------------------------|---------------------------------------------|--------------------------------|
+| making or removing a layer        | a record with `incomplete`, its directory   | the next writer of any program |
+| between layer and container       | a layer with our mark that nobody names     | `collect`                      |
+| between container and engine      | a container with our mark, unknown to it    | `collect`                      |
+| removing a container, after layer | a container without a layer                 | `collect`                      |
+| between mounting and recording it | a mount that is not counted                 | the next `mount`, or `collect` |
+| replacing a JSON file             | `.tmp-<name>.<random>`                      | `collect`                      |
+| making a layer's directory        | part of it, or a short link leading nowhere | the next writer, or `collect`  |
+
+Only what carries the mark of the same owner is touched, and only when the process in the mark is dead (`creator`), so
+that a container which another process is just making is left alone. The engine is asked what it knows *after* the dead
+have been found: what a dead process told the engine is there by then. A container whose creator lives on without
+wanting it any more is left to that process, or to a later recovery.
+
+Covers: nothing in podman; storage/check.go collects a part, and only on request.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import attrs
+
+from libpod.define.errors import StorageError
+from libpod.storage import containers, creator, layers, short_links
+from libpod.storage.locks import HeldLocks
+from libpod.storage.parts import StoreParts
+from libpod.storage.records import Draft, Record, Snapshot
+
+_TEMPORARY = ".tmp-"
+_TEMPORARY_AGE = 60.0
+"""Seconds: under the write lock of a directory its temporary files have no writer, except pullers' in image data."""
+
+
+class LeftoverKind(enum.Enum):
+    CONTAINER = "container"
+    LAYER = "layer"
+    TEMPORARY_FILE = "temporary file"
+    SHORT_LINK = "short link"
+
+
+@attrs.frozen
+class Leftover:
+    """Something that was collected."""
+
+    kind: LeftoverKind
+    name: str
+    """An id, or a path."""
+
+
+def collect(parts: StoreParts, known: Callable[[], Collection[str]]) -> list[Leftover]:
+    """Remove our leftovers; *known* returns the ids of the containers that the engine has, and is asked once."""
+    candidates = _dead_containers(parts)
+    wanted = frozenset(known()) if candidates else frozenset()
+    with parts.locks.deleting() as held:
+        draft = layers.edit(parts, held)
+        table = parts.containers.edit(held.containers)
+        found = _collect_containers(parts, held, draft, table, candidates - wanted)
+        found += _collect_layers(parts, held, draft, table.now)
+        found += _collect_links(parts)
+        found += _collect_temporary_files(parts)
+    return found
+
+
+def _dead_containers(parts: StoreParts) -> frozenset[str]:
+    with parts.locks.reading_containers() as held:
+        return frozenset(r["id"] for r in parts.containers.read(held.containers) if _is_left_over(parts, r))
+
+
+def _is_left_over(parts: StoreParts, record: Record) -> bool:
+    return creator.made_by(record, parts.owner) and creator.is_dead(record)
+
+
+def _collect_containers(
+    parts: StoreParts, held: HeldLocks, draft: Draft, table: Draft, unwanted: Collection[str]
+) -> list[Leftover]:
+    found = []
+    for ctr_id in unwanted:
+        record = table.get(ctr_id)
+        # The id may have been taken again since, by somebody who lives.
+        if record is not None and _is_left_over(parts, record):
+            containers.delete_held(parts, held, draft, table, ctr_id)
+            found.append(Leftover(LeftoverKind.CONTAINER, ctr_id))
+    return found
+
+
+def _collect_layers(parts: StoreParts, held: HeldLocks, draft: Draft, known: Snapshot) -> list[Leftover]:
+    """Layers with our mark that no container names. No creator can be in between: it would hold the locks."""
+    named = {record.get("layer") for record in known}
+    parents = {record.get("parent") for record in draft.now}
+    found = []
+    for record in list(draft.now):
+        if record["id"] in named or record["id"] in parents or not creator.made_by(record, parts.owner):
+            continue
+        layers.delete(parts, held, draft, record["id"])
+        found.append(Leftover(LeftoverKind.LAYER, record["id"]))
+    return found
+
+
+def _collect_links(parts: StoreParts) -> list[Leftover]:
+    """Short links that lead to a layer which does not exist; whoever makes a layer makes its directory first."""
+    found = []
+    for name in short_links.dangling(parts.paths.home):
+        path = parts.paths.home / "l" / name
+        path.unlink(missing_ok=True)
+        found.append(Leftover(LeftoverKind.SHORT_LINK, str(path)))
+    return found
+
+
+def _collect_temporary_files(parts: StoreParts) -> list[Leftover]:
+    paths = parts.paths
+    found = []
+    for directory in (paths.layers, paths.images, paths.containers, paths.run_layers):
+        for path in _old_temporary_files(directory):
+            path.unlink(missing_ok=True)
+            found.append(Leftover(LeftoverKind.TEMPORARY_FILE, str(path)))
+    return found
+
+
+def _old_temporary_files(directory: Path) -> list[Path]:
+    limit = time.time() - _TEMPORARY_AGE
+    try:
+        with os.scandir(directory) as entries:
+            return [
+                Path(entry.path)
+                for entry in entries
+                if entry.name.startswith(_TEMPORARY)
+                and entry.is_file(follow_symlinks=False)
+                and entry.stat(follow_symlinks=False).st_mtime < limit
+            ]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StorageError(f"cannot look for leftovers in {directory} ({error.strerror})") from error
