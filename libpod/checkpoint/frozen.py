@@ -243,6 +243,14 @@ def _header(
     )
 
 
+def is_portable_xattr(key: str) -> bool:
+    """Whether an extended attribute means the same on another host. `trusted.*` and SELinux labels do not."""
+    return key in _PORTABLE_XATTRS or (
+        key.startswith("user.")
+        and not key.startswith(("user.overlay.", "user.fuseoverlayfs.", "user.containers."))
+    )
+
+
 def _xattrs(directory: int, name: str) -> dict[str, bytes]:
     where = link_path(directory, name or ".")
     try:
@@ -253,7 +261,7 @@ def _xattrs(directory: int, name: str) -> dict[str, bytes]:
         raise
     kept = {}
     for key in names:
-        if key in _PORTABLE_XATTRS or (key.startswith("user.") and not key.startswith("user.overlay.")):
+        if is_portable_xattr(key):
             try:
                 kept[key] = os.getxattr(where, key, follow_symlinks=False)
             except OSError as error:
