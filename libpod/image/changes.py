@@ -21,12 +21,11 @@ from typing import Any, cast
 
 from libpod.define.errors import InvalidArgumentError
 from libpod.define.signals import parse_signal
+from libpod.model.units import parse_duration
 from libpod.spec.image import ContainerDefaults, Healthcheck
 
 _HEAD = re.compile(r"\s*([A-Za-z]+)(?:\s*=\s*|\s+)(.*)", re.DOTALL)
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 _WORD_PART = re.compile(r"""[^\s"'\\]+|\\.|"((?:[^"\\]|\\.)*)"|'([^']*)'""", re.DOTALL)
 
 Config = dict[str, Any]
@@ -85,16 +84,6 @@ def _unquoted(part: re.Match[str]) -> str:
     if single is not None:
         return single
     return part[0][1:] if part[0].startswith("\\") else part[0]
-
-
-def parse_duration(text: str) -> int:
-    """Nanoseconds of a Go duration such as 1m30s; raises ValueError."""
-    if text == "0":
-        return 0
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f'"{text}" is not a duration such as 30s or 1m30s')
-    return sum(round(float(number) * _UNITS[unit]) for number, unit in parts)
 
 
 # ---- one function per instruction -----------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from libpod.define.errors import (
     NoSuchImageError,
     StorageError,
 )
+from libpod.image.graph import ImageGraph
 from libpod.image.platforms import host_platform
 from libpod.image.references import (
     Location,
@@ -41,13 +42,22 @@ from libpod.image.references import (
     normalise,
 )
 from libpod.image.registries import RegistriesConfig
-from libpod.spec.image import LIST_TYPES, Document, ImageSettings, is_digest, media_type, select_instance
+from libpod.spec.image import (
+    LIST_TYPES,
+    Document,
+    ImageSettings,
+    decode_document,
+    is_digest,
+    media_type,
+    select_instance,
+)
 from libpod.storage.stored import StoredImage
 
 if TYPE_CHECKING:
     from libpod.storage.store import Store
 
 MIN_PREFIX = 1
+CACHED_DOCUMENTS = 4096
 
 
 @attrs.frozen(kw_only=True)
@@ -65,6 +75,8 @@ class LocalImages:
     def __init__(self, store: Store, registries: RegistriesConfig | None = None) -> None:
         self.store = store
         self.registries = registries or RegistriesConfig()
+        # By digest, so never stale. Replaced by an empty one when it is full: threads need no lock for that.
+        self._documents: dict[str, Document] = {}
 
     # ---- looking up -------------------------------------------------------------------------------------------
 
@@ -94,7 +106,7 @@ class LocalImages:
         return found if instance is None else attrs.evolve(found, image=instance)
 
     def _instance(self, image: StoredImage, images: Sequence[StoredImage]) -> StoredImage | None:
-        manifest = self.store.image_manifest(image.id)
+        manifest = self.manifest(image)
         if media_type(manifest) not in LIST_TYPES:
             return None
         chosen = select_instance(manifest, host_platform())
@@ -111,18 +123,31 @@ class LocalImages:
     # ---- documents --------------------------------------------------------------------------------------------
 
     def manifest(self, image: StoredImage) -> Document:
-        """The manifest of an image; raises ImageError."""
-        try:
-            return self.store.image_manifest(image.id)
-        except StorageError as error:
-            raise ImageError(error.message, resolution=error.resolution) from error
+        """The manifest of an image, not to be modified; raises ImageError."""
+        return self._document(image, "manifest", image.big_data_digests.get("manifest", ""))
 
     def config(self, image: StoredImage) -> Document:
-        """The configuration of an image as it is stored; raises ImageError."""
+        """The configuration of an image as it is stored, not to be modified; raises ImageError."""
+        config = self.manifest(image).get("config")
+        digest = config.get("digest") if isinstance(config, dict) else None
+        # Schema 1 has no configuration of its own; the one made for it is stored under the image's id.
+        key = digest if isinstance(digest, str) else f"sha256:{image.id}"
+        return self._document(image, key, key)
+
+    def _document(self, image: StoredImage, key: str, digest: str) -> Document:
+        known = self._documents.get(digest)
+        if known is not None:
+            return known
         try:
-            return self.store.image_config(image.id)
+            data = self.store.image_data(image.id, key)
         except StorageError as error:
             raise ImageError(error.message, resolution=error.resolution) from error
+        document = decode_document(data, subject=f'"{key[:19]}" of image {shown(image)}')
+        if digest:
+            if len(self._documents) >= CACHED_DOCUMENTS:
+                self._documents = {}
+            self._documents[digest] = document
+        return document
 
     def settings(self, image: StoredImage) -> ImageSettings:
         """What the image's configuration means for a container; raises ImageError.
@@ -132,6 +157,10 @@ class LocalImages:
         if image.top_layer is None and not is_runnable(self.manifest(image)):
             return ImageSettings()
         return ImageSettings.read(self.config(image), subject=shown(image))
+
+    def graph(self) -> ImageGraph:
+        """How the images hang together, as one reading of the store says."""
+        return ImageGraph(self.all(), self.store.layers(), self.settings)
 
     # ---- names ------------------------------------------------------------------------------------------------
 

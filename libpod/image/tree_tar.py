@@ -1,9 +1,10 @@
 """A directory tree as the tar of an image layer.
 
-Kept are names of any bytes, kind, mode, owner, modification time, hard links inside the tree, device numbers and the
-extended attributes that image layers carry (`security.capability`, `security.ima`, `user.*`). Left out are sockets,
-user and group *names* (they mean nothing elsewhere), access control lists, and whatever is mounted below the tree
-when asked to stay on one file system. Entries come in the order of their names, so equal trees give equal tars.
+Kept are names of any bytes, kind, mode, owner, modification time (whole seconds), hard links inside the tree, device
+numbers and the extended attributes that image layers carry (`security.capability`, `security.ima`, `user.*`). Left
+out are sockets, user and group *names* (they mean nothing elsewhere), access control lists, and whatever is mounted
+below the tree when asked to stay on one file system. Entries come in the order of their names, so equal trees give
+equal tars.
 
 Nothing follows a symbolic link: directories are entered and files opened relative to an open directory, so a tree that
 changes while it is read gives a torn copy at worst, never a file from outside of it.
@@ -71,7 +72,7 @@ class _Writer:
             return
         info = tarfile.TarInfo(path)
         info.mode, info.uid, info.gid = stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid
-        info.mtime = int(status.st_mtime) if status.st_mtime_ns % 10**9 == 0 else status.st_mtime
+        info.mtime = status.st_mtime_ns // 10**9
         if kind == stat.S_IFDIR:
             self._directory_entry(parent, name, path, info, status)
             return
