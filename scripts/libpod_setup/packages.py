@@ -30,6 +30,7 @@ NEEDED = (
     Package(name="conmon", program="conmon"),
     Package(name="runc", program="runc"),
     Package(name="crun", program="crun"),
+    Package(name="libcriu2", optional=True),  # crun loads it to checkpoint, where it was built to
     Package(name="skopeo", program="skopeo"),
     Package(name="golang-github-containers-common"),  # seccomp.json, registries.conf, policy.json
     Package(name="nftables", program="nft"),
