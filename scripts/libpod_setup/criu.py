@@ -78,7 +78,7 @@ def newer_that_works(failures: dict[str, str]) -> Found:
     """Try the newer releases, oldest first: the nearest to this system has the least that is new."""
     if shutil.which("apt-get") is None:
         raise SetupError(f"no CRIU works on this kernel ({explain(failures)}). {REMEDY}")
-    os_release = releases.parse_os_release(Path("/etc/os-release").read_text(encoding="utf-8"))
+    os_release = releases.parse_os_release(layout.OS_RELEASE.read_text(encoding="utf-8"))
     archive = releases.archive_of(os_release)
     mirror = apt_sources.mirror_of(
         private_apt.system_sources(), releases.codename_of(os_release, archive), archive

@@ -15,3 +15,5 @@ STATE = Path("/var/lib/libpod-setup")
 LOCK = STATE / "lock"
 CRIU_RECORD = STATE / "criu.json"
 INSTALLED_PACKAGES = STATE / "installed-packages"
+ABSENT_PACKAGES = STATE / "absent-packages"
+OS_RELEASE = Path("/etc/os-release")

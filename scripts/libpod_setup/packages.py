@@ -13,6 +13,7 @@ from pathlib import Path
 from libpod_setup import layout
 from libpod_setup.commands import SetupError, attempt, run, say
 from libpod_setup.files import link_atomically, write_atomically
+from libpod_setup.releases import parse_os_release
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,8 @@ def ensure() -> None:
     if shutil.which("apt-get") is None:
         require_programs()
         return
-    missing = not_installed(NEEDED)
+    absent = known_as_absent()
+    missing = [package for package in not_installed(NEEDED) if package.name not in absent]
     if missing:
         install(available(missing))
 
@@ -103,10 +105,26 @@ def available(packages: Sequence[Package]) -> list[str]:
     if any(p.name not in known for p in packages if not p.optional):
         update_lists()
         known = offered()
-    for package in packages:
-        if package.optional and package.name not in known:
-            say(f"this release has no package {package.name}; going on without it")
-    return [p.name for p in packages if p.name in known or not p.optional]
+    absent = [p.name for p in packages if p.optional and p.name not in known]
+    if absent:
+        say(f"going on without what this release does not have: {' '.join(absent)}")
+        write_atomically(layout.ABSENT_PACKAGES, "\n".join([release(), *absent]) + "\n")
+    return [p.name for p in packages if p.name not in absent]
+
+
+def known_as_absent() -> set[str]:
+    """Optional packages that this release was found not to have; asking apt again each time costs a second."""
+    try:
+        of_release, *names = layout.ABSENT_PACKAGES.read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, ValueError):
+        return set()
+    return set(names) if of_release == release() else set()
+
+
+def release() -> str:
+    """What tells this release of the distribution from another."""
+    os_release = parse_os_release(layout.OS_RELEASE.read_text(encoding="utf-8"))
+    return " ".join(os_release.get(key, "") for key in ("ID", "VERSION_ID", "VERSION_CODENAME"))
 
 
 def offered() -> set[str]:

@@ -24,3 +24,18 @@ def test_installed_packages_are_remembered_once_and_in_order(tmp_path: Path, mon
     packages.remember(["b", "a"])
     packages.remember(["a", "c"])
     assert (tmp_path / "list").read_text().split() == ["b", "a", "c"]
+
+
+def test_an_absent_package_is_not_asked_for_again_until_the_release_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(layout, "ABSENT_PACKAGES", tmp_path / "absent")
+    monkeypatch.setattr(layout, "OS_RELEASE", tmp_path / "os-release")
+    monkeypatch.setattr(packages, "offered", lambda: {"conmon"})
+    (tmp_path / "os-release").write_text("ID=debian\nVERSION_ID=12\n")
+    wanted = [packages.Package(name="conmon"), packages.Package(name="libcriu2", optional=True)]
+    assert packages.known_as_absent() == set()
+    assert packages.available(wanted) == ["conmon"]
+    assert packages.known_as_absent() == {"libcriu2"}
+    (tmp_path / "os-release").write_text("ID=debian\nVERSION_ID=13\n")
+    assert packages.known_as_absent() == set()
