@@ -108,7 +108,8 @@ def available(packages: Sequence[Package]) -> list[str]:
     absent = [p.name for p in packages if p.optional and p.name not in known]
     if absent:
         say(f"going on without what this release does not have: {' '.join(absent)}")
-        write_atomically(layout.ABSENT_PACKAGES, "\n".join([release(), *absent]) + "\n")
+        everything = sorted(known_as_absent().union(absent))
+        write_atomically(layout.ABSENT_PACKAGES, "\n".join([release(), *everything]) + "\n")
     return [p.name for p in packages if p.name not in absent]
 
 
