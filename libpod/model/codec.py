@@ -15,6 +15,7 @@ import msgspec
 from libpod.define.errors import StateStoreError
 from libpod.model.container_config import ContainerConfig
 from libpod.model.container_state import ContainerState, ExecSession, ExitRecord
+from libpod.model.container_summary import ContainerSummary
 from libpod.model.event import Event
 from libpod.model.pod import PodConfig, PodState
 from libpod.model.volume import VolumeConfig, VolumeState
@@ -89,6 +90,7 @@ def indented(document: Any) -> bytes:
 
 
 CONTAINER_CONFIG = Codec(ContainerConfig)
+CONTAINER_SUMMARY = Codec(ContainerSummary)
 CONTAINER_STATE = Codec(ContainerState)
 EXIT_RECORD = Codec(ExitRecord)
 EXEC_SESSION = Codec(ExecSession)

@@ -45,3 +45,11 @@ def to_nanoseconds(text: str) -> int:
 def is_zero(text: str) -> bool:
     """Whether *text* is the zero time, or empty."""
     return not text or text.startswith("0001-01-01T00:00:00")
+
+
+def age(text: str) -> int:
+    """What to sort by: the Unix time in nanoseconds, 0 when *text* is no time at all."""
+    try:
+        return to_nanoseconds(text)
+    except ValueError:
+        return 0

@@ -27,6 +27,7 @@ import attrs
 
 from libpod.model.container_config import ContainerConfig
 from libpod.model.container_state import ContainerState, ExecSession, ExitRecord
+from libpod.model.container_summary import ContainerSummary
 from libpod.model.pod import PodConfig, PodState
 from libpod.model.volume import VolumeConfig, VolumeState
 
@@ -74,7 +75,11 @@ class State(abc.ABC):
 
     @abc.abstractmethod
     def save_container_state(self, ctr_id: str, state: ContainerState) -> None:
-        """Replace the state; raises NoSuchContainerError."""
+        """Replace the state; raises NoSuchContainerError.
+
+        The caller holds the container's lock. Flushed to disk when it changes what a reboot would leave (see
+        survival), else a matter of microseconds.
+        """
 
     @abc.abstractmethod
     def lookup_container(self, name_or_id: str) -> str:
@@ -89,6 +94,10 @@ class State(abc.ABC):
         """All of them, oldest first, in one consistent reading."""
 
     @abc.abstractmethod
+    def container_summaries(self) -> list[tuple[ContainerSummary, ContainerState]]:
+        """What a listing shows of all of them, oldest first, in one consistent reading; cheaper than `containers`."""
+
+    @abc.abstractmethod
     def container_ids(self) -> list[str]:
         """All ids, in no particular order."""
 
@@ -100,7 +109,7 @@ class State(abc.ABC):
 
     @abc.abstractmethod
     def record_exit(self, ctr_id: str, record: ExitRecord) -> None:
-        """Remember, durably, how a container ended; it may be removed already."""
+        """Remember, durably, how a container ended; it may be removed already. Call it before saving the state."""
 
     @abc.abstractmethod
     def exit_record(self, ctr_id: str) -> ExitRecord:
@@ -248,12 +257,26 @@ class State(abc.ABC):
         """Begin a new boot: volatile rows are dropped, states become what podman's users see after a reboot.
 
         A container that had run becomes EXITED with its exit record, any other CONFIGURED; one marked REMOVING stays
-        so; lock numbers are re-assigned from the configurations.
+        so; lock numbers are re-assigned from the configurations. In a boot that has begun already this does nothing,
+        so that two processes which both found `needs_refresh` cannot undo each other. What reads a state before
+        `refresh` has run in this boot gets the same state as afterwards (see survival).
         """
 
     @abc.abstractmethod
-    def repair(self) -> list[str]:
-        """Sweep rows that a killed process left half-written; one sentence each."""
+    def repair(self, *, thorough: bool = False) -> list[str]:
+        """Sweep rows that a killed process left half-written; one sentence each. Cheap: reads keys, not records.
+
+        What a kill can leave, by the step at which it came:
+
+        1. creating, between the two commits: a volatile state, claims and exec sessions without a container;
+        2. removing, between the two commits: the same;
+        3. saving a state, between the two commits: the durable half is one state ahead of the volatile one (a reboot
+           now would show the newer); the next save of that container agrees again, nothing to sweep;
+        4. between `claim` or `allocate_lock` and `add_container`: a claim or lock number of a dead process.
+
+        With *thorough* every record is decoded, and names, edges, summaries and lock rows are compared with the
+        configurations and corrected: no kill can make them differ, a damaged disk or a defect of ours can.
+        """
 
     @abc.abstractmethod
     def close(self) -> None:
