@@ -11,13 +11,14 @@ Covers: libimage/load.go, libpod/runtime_img.go (LoadImage)
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import BinaryIO
 
 import attrs
 
-from libpod.define.errors import ImageError, InvalidArgumentError
+from libpod.define.errors import ImageError, InvalidArgumentError, NoSuchImageError
 from libpod.image.archives import Archive, ArchivedImage, ArchiveKind, recognise
 from libpod.image.decompression import decompressed
 from libpod.image.layout import CHUNK
@@ -43,28 +44,39 @@ def load(
     images: LocalImages,
     source: StrPath | BinaryIO,
     *,
-    platform_options: CopyOptions | None = None,
+    only: str = "",
+    options: CopyOptions | None = None,
     progress: Progress | None = None,
 ) -> list[LoadedImage]:
     """Load every image of an archive, given as a path or a stream, and return them in its order.
 
-    Raises ImageError when it is no archive, is damaged or holds nothing usable, and what `Skopeo.copy` raises.
+    *only* chooses one, by a name that the archive gives it or by `@number`. Raises NoSuchImageError when it has none
+    of that name, ImageError when it is no archive, is damaged or holds nothing usable, and what `Skopeo.copy` raises.
     """
     with scratch(skopeo.tmpdir) as work:
         path = _at_hand(source, work)
         archive = recognise(path)
         if archive.compression != "none":
             path = _decompressed(path, work)
+        chosen = choose(archive, only) if only else archive.images
         return [
-            _load_one(skopeo, images, path, archive, image, work, platform_options, progress)
-            for image in archive.images
+            _load_one(skopeo, images, path, archive.kind, image, work, options, progress) for image in chosen
         ]
 
 
+def choose(archive: Archive, only: str) -> tuple[ArchivedImage, ...]:
+    """The image of the archive that *only* names; raises NoSuchImageError."""
+    if only.startswith("@") and only[1:].isdecimal() and int(only[1:]) < len(archive.images):
+        return (archive.images[int(only[1:])],)
+    for image in archive.images:
+        meant = [image.selector, *image.names, *map(str, stored_names(image))]
+        if only in meant or any(name == f"{only}:latest" for name in meant):
+            return (image,)
+    raise NoSuchImageError(only, message=f'the archive has no image "{only}"')
+
+
 def source_location(path: Path, kind: ArchiveKind, image: ArchivedImage) -> Location:
-    """Where skopeo finds one image of an archive. Pure; raises InvalidArgumentError for a path it cannot be told."""
-    if ":" in str(path) and kind is not ArchiveKind.DOCKER_DIRECTORY:
-        raise InvalidArgumentError(f'the path "{path}" has a colon, which the transports cannot express')
+    """Where skopeo finds one image of an archive. Pure; *path* must have no colon."""
     selector = f":{image.selector}" if image.selector else ""
     return Location(transport=Transport(kind.value), details=f"{path}{selector}")
 
@@ -87,13 +99,13 @@ def _load_one(
     skopeo: Skopeo,
     images: LocalImages,
     path: Path,
-    archive: Archive,
+    kind: ArchiveKind,
     image: ArchivedImage,
     work: Scratch,
     options: CopyOptions | None,
     progress: Progress | None,
 ) -> LoadedImage:
-    source = source_location(path, archive.kind, image)
+    source = source_location(path, kind, image)
     names = stored_names(image)
     shown = str(names[0]) if names else "the image"
     subject = f"loading {shown} from {path.name}"
@@ -121,9 +133,13 @@ def _image_id(
 
 
 def _at_hand(source: StrPath | BinaryIO, work: Scratch) -> Path:
-    if isinstance(source, (str, Path)) or hasattr(source, "__fspath__"):
-        return Path(source)
     path = work.path / "archive"
+    if isinstance(source, (str, os.PathLike)):
+        if ":" not in os.fspath(source):
+            return Path(source)
+        # A colon ends the path in skopeo's notation; a link has none.
+        path.symlink_to(Path(source).absolute())
+        return path
     with path.open("wb") as stream:
         shutil.copyfileobj(source, stream, CHUNK)
     return path

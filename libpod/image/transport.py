@@ -42,7 +42,7 @@ from libpod.image.registries import RegistriesConfig
 from libpod.image.scratch import Scratch, scratch
 from libpod.linux.process import environment, find_program, run
 from libpod.linux.transcript import followed
-from libpod.spec.image import Platform
+from libpod.spec.image import Platform, decode_document
 
 if TYPE_CHECKING:
     from libpod.storage.store import Store
@@ -168,10 +168,7 @@ class Skopeo:
             with scratch(self.tmpdir) as own:
                 return self.copy(source, destination, options, progress=progress, work=own, subject=subject)
         wish = options or CopyOptions()
-        authfile = wish.authfile
-        if wish.creds is not None:
-            authfile = work.path / "auth.json"
-            credentials.write_temporary(authfile, registries_of(source, destination), wish.creds)
+        authfile = self._authfile(wish, work, source, destination)
         digestfile = work.path / "digest"
         argv = [
             self._find(), *global_args(self, wish),
@@ -228,16 +225,49 @@ class Skopeo:
                 return self.inspect_raw(location, options, work=own, subject=subject)
         wish = options or CopyOptions()
         remote = location.transport is Transport.REGISTRY
-        authfile = wish.authfile
-        if remote and wish.creds is not None:
-            authfile = work.path / "auth.json"
-            credentials.write_temporary(authfile, registries_of(location), wish.creds)
+        authfile = self._authfile(wish, work, location)
         argv = [
             self._find(), *global_args(self, wish),
             "inspect", "--raw", *(side_args("", wish, authfile) if remote else ()), str(location),
         ]  # fmt: skip
         subject = subject or f"reading {location}"
         return self.run(argv, subject=subject, name=location.details, work=work, remote=remote)
+
+    def list_tags(self, repository: Reference, options: CopyOptions | None = None) -> list[str]:
+        """The tags a registry has of *repository*; raises as `copy` does."""
+        wish = options or CopyOptions()
+        location = Location.registry(repository)
+        with scratch(self.tmpdir) as work:
+            authfile = self._authfile(wish, work, location)
+            argv = [
+                self._find(), *global_args(self, wish),
+                "list-tags", *side_args("", wish, authfile), str(location),
+            ]  # fmt: skip
+            subject = f"listing the tags of {repository}"
+            data = self.run(argv, subject=subject, name=str(repository), work=work, remote=True)
+        tags = decode_document(data, subject=f"the list of tags of {repository}").get("Tags")
+        return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+
+    def delete_remote(self, reference: Reference, options: CopyOptions | None = None) -> None:
+        """Delete a manifest in a registry; raises as `copy` does."""
+        wish = options or CopyOptions()
+        location = Location.registry(reference)
+        with scratch(self.tmpdir) as work:
+            authfile = self._authfile(wish, work, location)
+            argv = [
+                self._find(), *global_args(self, wish),
+                "delete", *side_args("", wish, authfile), str(location),
+            ]  # fmt: skip
+            self.run(argv, subject=f"deleting {reference}", name=str(reference), work=work, remote=True)
+
+    def _authfile(self, options: CopyOptions, work: Scratch, *locations: Location) -> Path | None:
+        """The authentication file to give to skopeo; one made for this call when credentials came with it."""
+        registries = registries_of(*locations)
+        if options.creds is None or not registries:
+            return options.authfile
+        path = work.path / "auth.json"
+        credentials.write_temporary(path, registries, options.creds)
+        return path
 
     def _find(self) -> str:
         found = find_program(self.program)
