@@ -234,18 +234,30 @@ def thaw(directory: Path) -> None:
 
 
 def _freeze_v1(directory: Path, timeout: float) -> bool:
+    """Freeze, look again in growing steps; a group that hangs half-way is let go for a moment and frozen anew.
+
+    It hangs for ever when a process with several threads (runc's init, say) was frozen in the middle of execve: the
+    thread that executes waits for the others to die, and those are frozen already.
+    """
     state = directory / "freezer.state"
     deadline = time.monotonic() + timeout
-    pause = 0.00005
+    patience = 0.02
     while True:
-        # Written each time: a process forked meanwhile can leave the group in FREEZING until it is asked again.
         _write(state, b"FROZEN")
-        if state.read_text().strip() == "FROZEN":
+        attempt_ends = min(time.monotonic() + patience, deadline)
+        pause = 0.00005
+        while state.read_text().strip() != "FROZEN":
+            if time.monotonic() > attempt_ends:
+                break
+            time.sleep(pause)
+            pause = min(pause * 2, 0.005)
+        else:
             return True
         if time.monotonic() > deadline:
             return False
-        time.sleep(pause)
-        pause = min(pause * 2, 0.005)
+        _write(state, b"THAWED")
+        time.sleep(min(patience / 4, 0.05))
+        patience = min(patience * 2, 1.0)
 
 
 def _freeze_v2(directory: Path, timeout: float) -> bool:

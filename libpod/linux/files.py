@@ -58,9 +58,13 @@ def sync_directory(path: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory and all below it; one that is already gone is fine. Links are removed, never followed."""
-    with contextlib.suppress(FileNotFoundError):
-        if path.is_symlink() or not path.is_dir():
-            path.unlink()
-        else:
-            shutil.rmtree(path)
+    """Remove a directory and all below it; one that is already gone is fine. Links are removed, never followed.
+
+    Others may remove things below it at the same time: rmtree then stops early, and is repeated.
+    """
+    while os.path.lexists(path):
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_symlink() or not path.is_dir():
+                path.unlink()
+            else:
+                shutil.rmtree(path)

@@ -20,6 +20,7 @@ Covers: oci_conmon_exec_common.go, oci_conmon_exec_linux.go
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import os
@@ -99,6 +100,18 @@ class ExecProcess:
                     return None
                 self._code = UNKNOWN_CODE
         return self._code
+
+    def exit_fileno(self) -> int:
+        """A descriptor that becomes readable when `wait` would not block."""
+        return self._sync.fileno()
+
+    def communicate(self, stdin: bytes | None = None) -> tuple[int | None, bytes, bytes]:
+        """Send *stdin*, read all output, and return (code, stdout, stderr)."""
+        from libpod.oci.copying import copy_exec
+
+        out, err = io.BytesIO(), io.BytesIO()
+        code = copy_exec(self, stdin=io.BytesIO(stdin or b""), stdout=out, stderr=err)
+        return code, out.getvalue(), err.getvalue()
 
     def resize(self, rows: int, columns: int) -> None:
         """Set the size of the session's terminal."""
