@@ -250,7 +250,10 @@ def configure(filesystem: int, key: str, value: str | None = None) -> None:
 
 
 def create_mount(filesystem: int, attributes: int = 0) -> int:
-    """Create the configured file system and return it as a mount that is attached nowhere."""
+    """Create the configured file system and return it as a mount that is attached nowhere.
+
+    The descriptor is one of O_PATH: open "." below it to read.
+    """
     _check_filesystem(
         filesystem, _libc.syscall(_SYS_FSCONFIG, filesystem, _FSCONFIG_CMD_CREATE, None, None, 0), "create"
     )

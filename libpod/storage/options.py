@@ -41,13 +41,15 @@ class StoreOptions:
     """Carry on when a new layer's directory cannot be given its owner (rootless without subordinate ids)."""
 
     @classmethod
-    def parse(cls, driver: str, options: Iterable[str]) -> Self:
-        """From strings such as ``overlay.mountopt=nodev`` or ``mountopt=nodev``.
+    def parse(
+        cls, options: Iterable[str], *, image_stores: Iterable[Path] = (), driver: str = "overlay"
+    ) -> Self:
+        """From strings such as ``overlay.mountopt=nodev`` or ``mountopt=nodev``, and additional image stores.
 
         Raises ConfigError for what is not an option and NotSupportedError for what is not built.
         """
         mount_options: list[str] = []
-        stores: list[Path] = []
+        stores = list(image_stores)
         flags = {"skip_mount_home": False, "ignore_chown_errors": False}
         for option in options:
             key, equals, value = option.partition("=")
