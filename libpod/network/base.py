@@ -111,13 +111,18 @@ class NetworkBackend(abc.ABC):
         """
 
     @abc.abstractmethod
-    def connect(self, request: ContainerNetwork) -> NetworkStatus:
-        """`setup` of further networks of a container that runs; what it has already is left alone."""
+    def connect(self, request: ContainerNetwork, networks: Collection[str]) -> NetworkStatus:
+        """Connect *networks* of *request*, which describes the container as it will be; it may be running.
+
+        What it has already is left alone, and only what the new networks gave is returned.
+        """
 
     @abc.abstractmethod
-    def disconnect(self, request: ContainerNetwork) -> None:
-        """`teardown` of some networks of a container that runs; its published ports stay as far as they
-        can."""
+    def disconnect(self, request: ContainerNetwork, networks: Collection[str]) -> None:
+        """Disconnect *networks* of *request*, which describes the container as it was; it may be running.
+
+        Published ports lead to the first of the networks that remain.
+        """
 
     @abc.abstractmethod
     def reload(self, request: ContainerNetwork) -> None:
