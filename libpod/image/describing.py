@@ -9,7 +9,6 @@ Covers: libimage/inspect.go, libimage/history.go, cmd/podman/images/list.go (the
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from libpod.define.errors import InvalidArgumentError
-from libpod.image.filters import FilterContext, apply_filters, created_ns
+from libpod.image.filters import apply_filters, context_of, created_ns
 from libpod.image.graph import HistoryEntry, ImageGraph, TreeLayer
 from libpod.image.local import LocalImages, is_runnable
 from libpod.image.references import Reference
-from libpod.spec.image import LIST_TYPES, MediaType, media_type
+from libpod.spec.image import MediaType, media_type
 
 if TYPE_CHECKING:
     from libpod.storage.stored import StoredImage
@@ -94,15 +93,8 @@ def summaries(
     """
     graph = images.graph()
     containers = Counter(container.image_id for container in images.store.containers() if container.image_id)
-    context = FilterContext(
-        graph=graph,
-        find=images.find,
-        used_images=containers.keys(),
-        is_list=lambda image: is_list(images, image),
-        now_ns=time.time_ns(),
-    )
     wanted = [*filters, *([f"reference={name}"] if name else [])]
-    chosen = apply_filters(graph.images, wanted, context)
+    chosen = apply_filters(graph.images, wanted, context_of(images, graph))
     about_steps = include_intermediate or any(
         text.startswith(("intermediate", "dangling", "id")) for text in filters
     )
@@ -174,11 +166,6 @@ def tree(images: LocalImages, name_or_id: str, *, what_requires: bool = False) -
     return graph.tree_above(image) if what_requires else graph.tree(image)
 
 
-def is_list(images: LocalImages, image: StoredImage) -> bool:
-    """Whether the image is a manifest list."""
-    return image.top_layer is None and media_type(images.manifest(image)) in LIST_TYPES
-
-
 def repo_digests(image: StoredImage) -> list[str]:
     """`repository@digest` for every repository and every digest of the image, sorted."""
     found = set()
@@ -233,7 +220,7 @@ def _summary(images: LocalImages, graph: ImageGraph, image: StoredImage, contain
         dangling=not image.names and not children,
         intermediate=children,
         read_only=image.read_only,
-        is_list=is_list(images, image),
+        is_list=images.is_list(image),
     )
 
 

@@ -14,7 +14,9 @@ Covers: libimage/filters.go
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -24,6 +26,9 @@ from libpod.image.references import Reference
 from libpod.model.times import to_nanoseconds
 from libpod.model.units import parse_duration
 from libpod.storage.stored import StoredImage
+
+if TYPE_CHECKING:
+    from libpod.image.local import LocalImages
 
 Predicate = Callable[[StoredImage], bool]
 _TRUE, _FALSE = ("true", "1", "t", "True", "TRUE", "T"), ("false", "0", "f", "False", "FALSE", "F")
@@ -55,6 +60,23 @@ def apply_filters(
     """The images for which every filter holds, in their order."""
     predicates = compile_filters(filters, context)
     return [image for image in images if all(predicate(image) for predicate in predicates)]
+
+
+def context_of(images: LocalImages, graph: ImageGraph) -> FilterContext:
+    """What the filters may ask for, as the store is now."""
+    return FilterContext(
+        graph=graph,
+        find=images.find,
+        used_images={container.image_id for container in images.store.containers() if container.image_id},
+        is_list=images.is_list,
+        now_ns=time.time_ns(),
+    )
+
+
+def filtered(images: LocalImages, filters: Iterable[str]) -> list[StoredImage]:
+    """The local images for which every filter holds, in the order in which they came; raises as `compile_filters`."""
+    graph = images.graph()
+    return apply_filters(graph.images, filters, context_of(images, graph))
 
 
 def matches_reference(image: StoredImage, pattern: str) -> bool:

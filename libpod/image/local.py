@@ -158,6 +158,10 @@ class LocalImages:
             return ImageSettings()
         return ImageSettings.read(self.config(image), subject=shown(image))
 
+    def is_list(self, image: StoredImage) -> bool:
+        """Whether the image is a manifest list; raises ImageError."""
+        return image.top_layer is None and media_type(self.manifest(image)) in LIST_TYPES
+
     def graph(self) -> ImageGraph:
         """How the images hang together, as one reading of the store says."""
         return ImageGraph(self.all(), self.store.layers(), self.settings)

@@ -40,6 +40,9 @@ from libpod.spec.image import LIST_TYPES, Platform, decode_document, digest_of, 
 
 logger = logging.getLogger(__name__)
 
+RETRIES = 3
+"""How often a transfer that broke off is tried again; podman's default."""
+
 
 class PullPolicy(enum.StrEnum):
     """When a registry is asked."""
@@ -68,32 +71,38 @@ class PullPolicy(enum.StrEnum):
 
 
 @attrs.frozen(kw_only=True)
-class PullOptions:
-    """What may be asked of a pull."""
+class _Request:
+    """One pull, with its defaults filled in."""
 
-    policy: PullPolicy = PullPolicy.ALWAYS
-    copy: CopyOptions = attrs.field(factory=lambda: CopyOptions(retries=3))
-    all_tags: bool = False
-    announce: Callable[[Reference], None] | None = None
-    """Told of each place before it is tried."""
+    policy: PullPolicy
+    copy: CopyOptions
+    announce: Callable[[Reference], None] | None
 
 
 def pull(
     skopeo: Skopeo,
     images: LocalImages,
     name: str,
-    options: PullOptions | None = None,
     *,
+    policy: PullPolicy | str = PullPolicy.ALWAYS,
+    options: CopyOptions | None = None,
+    all_tags: bool = False,
+    announce: Callable[[Reference], None] | None = None,
     progress: Progress | None = None,
 ) -> list[str]:
     """Make *name* be here as the policy says and return the ids: one, or more for all tags or an archive.
 
-    Raises NoSuchImageError when it is nowhere (or not here and never to be pulled), RegistryAccessError,
-    RegistryUnreachableError, ImagePolicyError, ImageError, InvalidArgumentError.
+    *options* default to three retries; *announce* is told of each place before it is tried. Raises NoSuchImageError
+    when it is nowhere (or not here and never to be pulled), RegistryAccessError, RegistryUnreachableError,
+    ImagePolicyError, ImageError, InvalidArgumentError.
     """
-    wish = options or PullOptions()
+    wish = _Request(
+        policy=PullPolicy.parse(policy), copy=options or CopyOptions(retries=RETRIES), announce=announce
+    )
     location = Location.parse(name)
     if location is not None and location.transport is not Transport.REGISTRY:
+        if all_tags:
+            raise InvalidArgumentError(f"all tags can be pulled from a registry only, not from {location}")
         return _pull_location(skopeo, images, location, wish, progress)
     text = location.details if location is not None else name
     if is_image_id(text):
@@ -105,7 +114,7 @@ def pull(
     reference = Reference.parse(text)
     if location is not None and reference.is_short:
         reference = reference.normalised(domain="docker.io")  # what docker:// means
-    if wish.all_tags:
+    if all_tags:
         return _pull_all_tags(skopeo, images, reference, wish, progress)
     return [_pull_one(skopeo, images, reference, text, wish, progress)]
 
@@ -115,7 +124,7 @@ def _pull_one(
     images: LocalImages,
     reference: Reference,
     text: str,
-    wish: PullOptions,
+    wish: _Request,
     progress: Progress | None,
 ) -> str:
     here = _here(images, text, wish)
@@ -185,7 +194,7 @@ def copy_from_registry(
     )
 
 
-def _here(images: LocalImages, text: str, wish: PullOptions) -> FoundImage | None:
+def _here(images: LocalImages, text: str, wish: _Request) -> FoundImage | None:
     try:
         found = images.resolve(text)
     except (NoSuchImageError, AmbiguousNameError):
@@ -235,7 +244,7 @@ def _combined(text: str, candidates: Sequence[Reference], errors: Sequence[Libpo
 
 
 def _pull_all_tags(
-    skopeo: Skopeo, images: LocalImages, reference: Reference, wish: PullOptions, progress: Progress | None
+    skopeo: Skopeo, images: LocalImages, reference: Reference, wish: _Request, progress: Progress | None
 ) -> list[str]:
     if reference.tag or reference.digest:
         raise InvalidArgumentError(f"all tags of {reference.repository} cannot be pulled by naming one")
@@ -247,17 +256,14 @@ def _pull_all_tags(
         except (NoSuchImageError, RegistryUnreachableError) as error:
             errors.append(error)
             continue
-        one = attrs.evolve(wish, all_tags=False)
         named = [attrs.evolve(candidate, tag=tag) for tag in tags]
-        return [_pull_one(skopeo, images, each, str(each), one, progress) for each in named]
+        return [_pull_one(skopeo, images, each, str(each), wish, progress) for each in named]
     raise _combined(str(reference), candidates, errors)
 
 
 def _pull_location(
-    skopeo: Skopeo, images: LocalImages, location: Location, wish: PullOptions, progress: Progress | None
+    skopeo: Skopeo, images: LocalImages, location: Location, wish: _Request, progress: Progress | None
 ) -> list[str]:
-    if wish.all_tags:
-        raise InvalidArgumentError(f"all tags can be pulled from a registry only, not from {location}")
     if location.transport is Transport.STORE:
         return [images.find(str(location)).id]
     path, _, selector = location.details.partition(":")

@@ -22,14 +22,13 @@ Covers: libimage/image.go (removeRecursive), libimage/runtime.go (RemoveImages),
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
 
 from libpod.define.errors import ImageError, ImageInUseError, LibpodError, NoSuchImageError
-from libpod.image.filters import FilterContext, apply_filters
+from libpod.image.filters import FilterContext, apply_filters, context_of
 from libpod.image.graph import ImageGraph
 from libpod.image.local import FoundImage, LocalImages, shown
 
@@ -135,7 +134,7 @@ def prune_candidates(
 
 
 def prune(
-    images: LocalImages, *, everything: bool = False, filters: Sequence[str] = (), now_ns: int = 0
+    images: LocalImages, *, everything: bool = False, filters: Sequence[str] = ()
 ) -> list[RemovalReport]:
     """Remove what nobody needs, until nothing more can go; returns what went.
 
@@ -146,16 +145,18 @@ def prune(
     while True:
         graph = images.graph()
         used = {container.image_id for container in images.store.containers() if container.image_id} | kept
-        context = FilterContext(
-            graph=graph,
-            find=images.find,
-            used_images=used,
-            is_list=lambda image: image.top_layer is None,
-            now_ns=now_ns or time.time_ns(),
-        )
-        chosen = prune_candidates(
-            graph, used_images=used, everything=everything, filters=filters, context=context
-        )
+        try:
+            chosen = prune_candidates(
+                graph,
+                used_images=used,
+                everything=everything,
+                filters=filters,
+                context=context_of(images, graph),
+            )
+        except NoSuchImageError:
+            if not reports:
+                raise
+            return reports  # the image that a filter speaks of went in the round before
         if not chosen:
             return reports
         for image in chosen:
