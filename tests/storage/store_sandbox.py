@@ -37,7 +37,7 @@ class Sandbox:
     def podman_result(
         self, *arguments: str, accept: tuple[int, ...] = (0,)
     ) -> subprocess.CompletedProcess[str]:
-        argv = [
+        argv: list[str | Path] = [
             "podman", "--root", self.graph, "--runroot", self.run, "--storage-driver", "overlay",
             "--tmpdir", self.top / "T", "--runtime", "runc", "--cgroup-manager", "cgroupfs", *arguments,
         ]  # fmt: skip
@@ -47,16 +47,8 @@ class Sandbox:
         return _checked(["skopeo", "--insecure-policy", *arguments], accept).stdout
 
     def buildah(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> str:
-        argv = [
-            "buildah",
-            "--root",
-            self.graph,
-            "--runroot",
-            self.run,
-            "--storage-driver",
-            "overlay",
-            *arguments,
-        ]
+        argv: list[str | Path] = ["buildah", "--root", self.graph, "--runroot", self.run]
+        argv += ["--storage-driver", "overlay", *arguments]
         return _checked([os.fspath(word) for word in argv], accept).stdout
 
     def reference(self, name: str) -> str:

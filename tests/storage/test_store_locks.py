@@ -196,6 +196,6 @@ def test_the_lock_files_have_the_mode_that_the_go_programs_give_them(
 def test_a_lock_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     (tmp_path / "G").write_text("no directory")
     locks = StoreLocks(StorePaths(tmp_path / "G", tmp_path / "R"))
-    with pytest.raises(StorageError, match="containers.lock"):
+    with pytest.raises(StorageError, match=r"containers\.lock"):
         with locks.reading_containers():
             pass

@@ -119,7 +119,7 @@ def test_a_save_without_changes_writes_nothing(table: Table, lock: HeldLock) -> 
 
 
 def test_unknown_keys_and_the_order_survive_a_change(table: Table, lock: HeldLock) -> None:
-    records = [
+    records: list[dict[str, object]] = [
         {"id": "c", "future": {"deep": [1, 2.5, None]}},
         {"id": "a", "names": ["x"], "created": "2020-01-01T00:00:00.123456789+02:00"},
         {"id": "b"},
