@@ -41,4 +41,4 @@ class EventBackend(abc.ABC):
 
     def close(self) -> None:
         """Idempotent."""
-        return None
+        return

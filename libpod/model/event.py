@@ -68,17 +68,19 @@ class EventStatus(enum.StrEnum):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One event, with podman's keys in the log file."""
+    """One event: keys, their order and which of them are always there are podman's in its log file."""
 
-    name: str = msgspec.field(default_factory=str, name="Name")
+    exit_code: int | None = msgspec.field(default=None, name="ContainerExitCode")
+    id: str = msgspec.field(default="", name="ID")
+    image: str = msgspec.field(default="", name="Image")
+    """Of containers: the name of their image."""
+    name: str = msgspec.field(default="", name="Name")
+    network: str = ""
     status: EventStatus = msgspec.field(name="Status")
     time: str = msgspec.field(name="Time")
     type: EventType = msgspec.field(name="Type")
-    id: str = msgspec.field(default="", name="ID")
-    image: str = msgspec.field(default="", name="Image")
-    network: str = msgspec.field(default="", name="Network")
-    exit_code: int | None = msgspec.field(default=None, name="ContainerExitCode")
+    health_status: str = ""
+    error: str = ""
     pod_id: str = msgspec.field(default="", name="PodID")
-    health_status: str = msgspec.field(default="", name="HealthStatus")
-    error: str = msgspec.field(default="", name="Error")
-    attributes: dict[str, str] | None = msgspec.field(default=None, name="Attributes")
+    attributes: dict[str, str] | None = msgspec.field(default_factory=lambda: None, name="Attributes")
+    """Of containers and pods: their labels. Written even when there are none."""

@@ -29,6 +29,20 @@ def from_nanoseconds(nanoseconds: int) -> str:
     return f"{text}.{digits}Z" if digits else f"{text}Z"
 
 
+def in_local_zone(text: str) -> str:
+    """The same moment with the offset of this machine's time zone, as Go writes the time of day."""
+    nanoseconds = to_nanoseconds(text)
+    seconds, fraction = divmod(nanoseconds, 1_000_000_000)
+    local = time.localtime(seconds)
+    minutes = (local.tm_gmtoff or 0) // 60
+    if minutes == 0:
+        return from_nanoseconds(nanoseconds)
+    digits = f"{fraction:09d}".rstrip("0")
+    sign = "+" if minutes > 0 else "-"
+    clock = time.strftime("%Y-%m-%dT%H:%M:%S", local) + (f".{digits}" if digits else "")
+    return f"{clock}{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
 def to_nanoseconds(text: str) -> int:
     """The Unix time in nanoseconds of an RFC 3339 text; raises ValueError."""
     match = _RFC3339.fullmatch(text)

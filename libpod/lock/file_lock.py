@@ -1,0 +1,215 @@
+"""Locks between processes: lock n is byte n of one file.
+
+The byte is taken with an open-file-description lock on a descriptor opened for this one acquisition, so that threads
+exclude each other exactly as processes do, there is no number of locks to exhaust, and the kernel gives back what a
+process held when it dies, however it dies. A wait without a limit sleeps in the kernel, in order of arrival. A wait
+with a limit asks again in growing intervals (half a millisecond to 20 ms), because the kernel's wait can only be cut
+short by a signal, and signals belong to the program that embeds us.
+
+    <directory>/locks          the bytes; no content, never deleted while a process may use it
+    <directory>/lock-holders   16 bytes a lock: pid, kind and start time of who took it last
+
+The kernel does not tell who holds such a lock, so holders sign: after taking and before giving back. A signature counts
+only while its byte is locked and that very process (pid and start time) lives; a holder that dies between taking and
+signing is gone from `locks` at the same moment.
+
+A child made by os.fork holds nothing: the descriptors it inherits are closed there at once, which leaves the parent's
+locks alone. Programs that are started do not get them (close-on-exec). Were a child made by other means to live on, it
+would keep the description open: hence releasing unlocks before it closes.
+
+Should the file be deleted all the same (a reset while somebody waits), who gets a lock on a nameless file notices and
+goes to the new one.
+
+Covers: libpod/lock/file_lock_manager.go, libpod/lock/file/file_lock.go, libpod/lock/shm_lock_manager_linux.go
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from pathlib import Path
+
+from libpod.define.errors import LockError
+from libpod.linux import ofd_locks
+from libpod.linux.pidfd import ProcessIdentity, start_time
+from libpod.lock.base import Lock, LockHolder, LockKind, LockManager
+from libpod.lock.held import HeldLocks, Holding
+
+_SIGNATURE = struct.Struct("<iiQ")
+_UNSIGNED = bytes(_SIGNATURE.size)
+_HIGHEST = 1 << 39
+"""Signatures lie at sixteen times the number, and a file on ext4 ends before 16 TiB."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02
+
+
+class _Shared:
+    """What all managers of one file in this process share."""
+
+    def __init__(self) -> None:
+        self.held = HeldLocks()
+        self.descriptors: set[int] = set()
+
+
+_shared: dict[str, _Shared] = {}
+_own_start: dict[int, int] = {}
+
+
+def _forget_in_child() -> None:
+    _own_start.clear()
+    for shared in _shared.values():
+        shared.held.forget()
+        for descriptor in shared.descriptors:
+            os.close(descriptor)
+        shared.descriptors = set()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
+
+
+class FileLock(Lock):
+    """See the module."""
+
+    def __init__(self, manager: FileLockManager, lock_id: int, kind: LockKind) -> None:
+        self.lock_id = lock_id
+        self.kind = kind
+        self._manager = manager
+        self._descriptor = -1
+        self._holding: Holding | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.kind.name.lower()} lock {self.lock_id}>"
+
+    def acquire(self, timeout: float | None = None) -> None:
+        manager = self._manager
+        manager.require_open()
+        manager.shared.held.check(self.kind, self.lock_id)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            descriptor = manager.open_file()
+            taken = False
+            try:
+                if not self._wait(descriptor, deadline):
+                    raise self._late(timeout or 0.0)
+                if not ofd_locks.is_deleted(descriptor):
+                    manager.sign(self.lock_id, self.kind)
+                    self._descriptor = descriptor
+                    self._holding = manager.shared.held.add(self.kind, self.lock_id)
+                    taken = True
+                    return
+            finally:
+                if not taken:
+                    manager.close_file(descriptor)
+
+    def _wait(self, descriptor: int, deadline: float | None) -> bool:
+        if deadline is None:
+            return ofd_locks.lock(descriptor, self.lock_id, wait=True)
+        pause = _FIRST_PAUSE
+        while not ofd_locks.lock(descriptor, self.lock_id, wait=False):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(pause, left))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        return True
+
+    def _late(self, timeout: float) -> LockError:
+        holder = self._manager.holder(self.lock_id)
+        who = f"process {holder.pid} ({holder.description})" if holder.pid else "another process"
+        return LockError(
+            f"{self.kind.name.lower()} lock {self.lock_id} is held by {who} for more than {timeout:g} seconds",
+            resolution="wait for that operation, or end the process",
+        )
+
+    def release(self) -> None:
+        manager = self._manager
+        manager.shared.held.remove(self._holding, self.kind, self.lock_id)
+        self._holding = None
+        descriptor, self._descriptor = self._descriptor, -1
+        manager.sign(self.lock_id, None)
+        ofd_locks.unlock(descriptor, self.lock_id)
+        manager.close_file(descriptor)
+
+
+class FileLockManager(LockManager):
+    """The locks in one directory, which is made when it is not there."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = directory / "locks"
+        self._signatures_file = directory / "lock-holders"
+        self.shared = _shared.setdefault(os.path.realpath(directory), _Shared())
+        self._closed = False
+        self._signatures = os.open(self._signatures_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def lock(self, lock_id: int, kind: LockKind) -> FileLock:
+        if not 0 <= lock_id < _HIGHEST:
+            raise LockError(f"{lock_id} is not the number of a lock", resolution="run system renumber")
+        return FileLock(self, lock_id, kind)
+
+    def holders(self) -> list[LockHolder]:
+        self.require_open()
+        descriptor = self.open_file()
+        try:
+            ranges = ofd_locks.locked_ranges(descriptor, 0, _HIGHEST)
+        finally:
+            self.close_file(descriptor)
+        return [self.holder(lock_id) for start, length in ranges for lock_id in range(start, start + length)]
+
+    def holder(self, lock_id: int) -> LockHolder:
+        """Who signed for a lock that is held."""
+        data = os.pread(self._signatures, _SIGNATURE.size, lock_id * _SIGNATURE.size)
+        if len(data) == _SIGNATURE.size and data != _UNSIGNED:
+            pid, _, start = _SIGNATURE.unpack(data)
+            if ProcessIdentity(pid, start).alive():
+                return LockHolder(lock_id=lock_id, pid=pid, description=_command(pid))
+        return LockHolder(lock_id=lock_id, pid=0)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            os.close(self._signatures)
+
+    # -- for FileLock -----------------------------------------------------------------------------------------------
+
+    def require_open(self) -> None:
+        """Raise LockError after `close`."""
+        if self._closed:
+            raise LockError(f"the lock manager of {self._file} was closed", resolution="open a new Runtime")
+
+    def open_file(self) -> int:
+        """A new open file description of the file with the bytes."""
+        try:
+            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise LockError(
+                f"the lock file {self._file} cannot be opened: {error.strerror}",
+                resolution="check the directory and the limit of open files",
+            ) from error
+        self.shared.descriptors.add(descriptor)
+        return descriptor
+
+    def close_file(self, descriptor: int) -> None:
+        """Close such a description, which gives back what was locked through it."""
+        self.shared.descriptors.discard(descriptor)
+        os.close(descriptor)
+
+    def sign(self, lock_id: int, kind: LockKind | None) -> None:
+        """Write down that this process holds a lock, or that nobody does."""
+        if kind is None:
+            data = _UNSIGNED
+        else:
+            pid = os.getpid()
+            if pid not in _own_start:
+                _own_start[pid] = start_time(pid) or 0
+            data = _SIGNATURE.pack(pid, kind, _own_start[pid])
+        os.pwrite(self._signatures, data, lock_id * _SIGNATURE.size)
+
+
+def _command(pid: int) -> str:
+    """What a process was started as, for people."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    return b" ".join(words).decode(errors="replace").strip()[:200]
