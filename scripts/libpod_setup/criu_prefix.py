@@ -13,6 +13,7 @@ programs of the system (tar, nft, iptables-restore, ip), which would inherit the
 """
 
 import shlex
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -30,8 +31,13 @@ exec {loader} --library-path {libraries} --argv0 criu {program} "$@"
 
 @contextmanager
 def workshop(prefix: Path = layout.CRIU_PREFIX) -> Iterator[Path]:
-    """A temporary folder beside the versions, so that a finished one can be renamed into place."""
+    """A temporary folder beside the versions, so that a finished one can be renamed into place.
+
+    The caller holds the lock of the set-up, so another such folder was left by one that was killed.
+    """
     prefix.mkdir(parents=True, exist_ok=True)
+    for abandoned in prefix.glob(".building-*"):
+        shutil.rmtree(abandoned)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=prefix) as name:
         yield Path(name)
 

@@ -37,13 +37,16 @@ for descriptor in (0, 1, 2):
     os.dup2(null, descriptor)
 os.close(null)
 import select
-while True:
-    for ready in select.select(sockets, [], [])[0]:
+while waiting := select.select(sockets, [], [], 120)[0]:
+    for ready in waiting:
         connection = ready.accept()[0]
         connection.sendall(b"alive")
         connection.close()
 """
-"""What is frozen. It prints its ports, one for each family, and then lets go of the pipe it printed to."""
+"""What is frozen. It prints its ports, one for each family, and then lets go of the pipe it printed to.
+
+Should the set-up be killed, it ends by itself after two minutes without a visitor.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,6 +52,13 @@ def test_the_workshop_leaves_nothing_behind(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_workshop_sweeps_up_after_one_that_was_killed(tmp_path: Path):
+    (tmp_path / ".building-old" / "root").mkdir(parents=True)
+    (tmp_path / "4.2.1").mkdir()
+    with criu_prefix.workshop(tmp_path) as work:
+        assert {path.name for path in tmp_path.iterdir()} == {"4.2.1", work.name}
+
+
 def test_the_reason_is_the_first_error_that_is_one():
     log = """\
 (00.001) Error (criu/util.c:1533): rlimit: Can't setup RLIMIT_NOFILE for self: Operation not permitted
