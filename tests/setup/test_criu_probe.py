@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from libpod_setup import criu, layout
 from libpod_setup.criu_probe import probe
 
@@ -27,7 +28,8 @@ def test_a_criu_whose_check_fails_is_refused_with_its_own_reason(tmp_path: Path)
 def test_a_criu_that_only_passes_its_check_is_refused(tmp_path: Path):
     fake = program(
         tmp_path / "criu",
-        'case "$1" in --version) echo "Version: 9.9";; check) echo "Looks good.";; *) echo "no sockets"; exit 1;; esac\n',
+        'case "$1" in --version) echo "Version: 9.9" ;; check) echo "Looks good." ;;\n'
+        '*) echo "no sockets"; exit 1 ;; esac\n',
     )
     assert probe(fake).reason == "criu dump: no sockets"
 
