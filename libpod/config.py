@@ -92,7 +92,7 @@ class ContainerDefaults:
 
     annotations: tuple[str, ...] = ()
     apparmor_profile: str = ""
-    """Empty: the profile of ours where AppArmor runs; `unconfined`: none."""
+    """A profile that is loaded in the kernel; empty: none of ours is set."""
     base_hosts_file: str = ""
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     cgroup_namespace: str = ""
