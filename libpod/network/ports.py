@@ -1,20 +1,16 @@
-"""Published ports: the words on a command line, the record, and who may have which.
+"""Published ports: who may have which.
 
-    [[address:][host port]:]container port[/protocol]      ports may be ranges: 8000-8010:80-90/udp
-
-The record is `libpod.model.container_config.PortMapping`: `range` ports of the container, from
+A mapping (`libpod.model.container_config.PortMapping`) stands for `range` ports of the container, from
 `container_port` upwards, at as many of the host from `host_port`; `host_ip` "" is every address. A mapping
-without a host port (0) gets a free one when the container is created (`libpod.network.listeners`); from
-then on the record is complete. A *claim* is one host port of one protocol on one address ("" for every
-address): what a container occupies as long as it runs. Claims are stored by the engine's state, this module
-judges them.
+without a host port (0) gets a free one when the container is created (`libpod.network.listeners`). A
+*claim* is one host port of one protocol on one address ("" for every address): what a container occupies as
+long as it runs. Claims are stored by the engine's state, this module judges them. Pure.
 
-Covers: pkg/specgen/generate/ports.go, pkg/specgenutil/ports.go, libnetwork/types.PortMapping
+Covers: pkg/specgen/generate/ports.go, libnetwork/types.PortMapping
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
@@ -22,8 +18,8 @@ import msgspec
 
 from libpod.define.errors import InvalidArgumentError
 from libpod.model.container_config import PortMapping
+from libpod.model.network_request import PROTOCOLS, parse_publish
 
-PROTOCOLS = ("tcp", "udp", "sctp")
 _LAST = 65535
 
 
@@ -47,67 +43,9 @@ class PortClaim:
         return cls(protocol, int(port), "" if address == "*" else address)
 
 
-def parse_publish(text: str) -> PortMapping:
-    """A ``--publish`` argument; raises InvalidArgumentError naming what is wrong with it."""
-    ports, _, protocol = text.partition("/")
-    protocol = protocol.lower() or "tcp"
-    if protocol not in PROTOCOLS:
-        raise _invalid(text, f'the protocol "{protocol}" is not one of {", ".join(PROTOCOLS)}')
-    host_ip, host, container = _split(text, ports)
-    first, count = _range(text, container, "container port")
-    host_first = 0
-    if host:
-        host_first, host_count = _range(text, host, "host port")
-        if host_count != count and not (count == 1 and host_count > 1):
-            raise _invalid(text, f"{host_count} host ports cannot serve {count} container ports")
-        if host_count != count:
-            raise _invalid(text, "a range of host ports needs an equal range of container ports")
-    if host_ip:
-        try:
-            host_ip = str(ipaddress.ip_address(host_ip))
-        except ValueError as error:
-            raise _invalid(text, f'"{host_ip}" is not an IP address') from error
-        if ipaddress.ip_address(host_ip).is_unspecified and ":" not in host_ip:
-            host_ip = "0.0.0.0"
-    return PortMapping(
-        host_ip=host_ip, container_port=first, host_port=host_first, range=count, protocol=protocol
-    )
-
-
-def _split(text: str, ports: str) -> tuple[str, str, str]:
-    """(address, host ports, container ports) of the part before the protocol."""
-    if ports.startswith("["):
-        address, closed, rest = ports[1:].partition("]:")
-        if not closed:
-            raise _invalid(text, "the address in brackets does not end")
-        words = ["", *rest.split(":")]
-        words[0] = address
-    else:
-        words = ports.split(":")
-    if len(words) == 1:
-        return "", "", words[0]
-    if len(words) == 2:
-        # With an address in brackets alone, the port is the container's.
-        return (words[0], "", words[1]) if ports.startswith("[") else ("", words[0], words[1])
-    if len(words) == 3:
-        return words[0], words[1], words[2]
-    raise _invalid(text, "it has too many colons")
-
-
-def _range(text: str, ports: str, what: str) -> tuple[int, int]:
-    first, dash, last = ports.partition("-")
-    if not first.isdecimal() or (dash and not last.isdecimal()):
-        raise _invalid(text, f'the {what} "{ports}" is not a number')
-    start, end = int(first), int(last) if dash else int(first)
-    if not 1 <= start <= end <= _LAST:
-        raise _invalid(text, f"the {what} {ports} is not within 1 and {_LAST} in rising order")
-    return start, end - start + 1
-
-
-def _invalid(text: str, cause: str) -> InvalidArgumentError:
-    return InvalidArgumentError(
-        f'cannot publish "{text}": {cause}', resolution="write [address:][hostPort:]containerPort[/protocol]"
-    )
+def parse_port_mappings(texts: Iterable[str]) -> tuple[PortMapping, ...]:
+    """Several ``--publish`` arguments, checked against each other."""
+    return merged(parse_publish(text) for text in texts)
 
 
 def check_mapping(mapping: PortMapping) -> None:
