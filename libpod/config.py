@@ -159,7 +159,7 @@ class RuntimeConfig:
     criu_path: str = ""
     """Empty: the one that is found and works."""
     cgroup_manager: str = attrs.field(default="cgroupfs", validator=_one_of(*_CGROUP_MANAGERS))
-    no_pivot: bool = False
+    no_pivot_root: bool = False
     runtime_flags: tuple[str, ...] = ()
     """Global options of the OCI runtime, without dashes: `debug`."""
     hooks_dirs: tuple[str, ...] = ("/usr/share/containers/oci/hooks.d", "/etc/containers/oci/hooks.d")
@@ -456,7 +456,7 @@ _ENGINE_KEYS = {
     "image_volume_mode": _Key("image_volume_mode"),
     "infra_command": _Key("infra_command"),
     "infra_image": _Key("infra_image"),
-    "no_pivot_root": _Key("no_pivot", "bool"),
+    "no_pivot_root": _Key("no_pivot_root", "bool"),
     "pull_policy": _Key("pull_policy"),
     "runtime": _Key("runtime"),
     "stop_timeout": _Key("stop_timeout", "int"),

@@ -26,14 +26,13 @@ def exec_process(
     options: ExecOptions,
     *,
     user: ResolvedUser,
-    same_user: bool,
     host: HostFacts,
     umask: int | None = None,
 ) -> dict[str, Any]:
     """The document for the runtime's `exec --process`.
 
-    *process* is that of the container's final specification. *user* is the one the exec runs as, and *same_user* says
-    that it is the container's own.
+    *process* is that of the container's final specification. *user* is the one the exec runs as: the container's
+    own when the options name none.
     """
     result: dict[str, Any] = copied(process)
     result["args"] = list(options.command)
@@ -46,7 +45,7 @@ def exec_process(
         result["terminal"] = True
         if options.size is not None:
             result["consoleSize"] = {"height": options.size[0], "width": options.size[1]}
-    sets = _capabilities(process.get("capabilities") or {}, options, user, same_user, host)
+    sets = _capabilities(process.get("capabilities") or {}, options, user, host)
     result.pop("capabilities", None)
     if sets:
         result["capabilities"] = sets
@@ -63,7 +62,7 @@ def _user(user: ResolvedUser, umask: int | None) -> dict[str, Any]:
 
 
 def _capabilities(
-    own: Mapping[str, Any], options: ExecOptions, user: ResolvedUser, same_user: bool, host: HostFacts
+    own: Mapping[str, Any], options: ExecOptions, user: ResolvedUser, host: HostFacts
 ) -> Capabilities:
     bounding = sorted(host.bounding) if options.privileged else list(own.get("bounding") or ())
     found: Capabilities = {}
@@ -73,7 +72,7 @@ def _capabilities(
         if bounding:
             found["effective"], found["permitted"] = list(bounding), list(bounding)
         return found
-    if same_user and own.get("effective"):
+    if not options.user and own.get("effective"):
         granted = list(own["effective"])
         found["effective"], found["permitted"] = list(granted), list(granted)
         found["inheritable"], found["ambient"] = list(granted), list(granted)
