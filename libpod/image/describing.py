@@ -18,7 +18,7 @@ import attrs
 from libpod.define.errors import InvalidArgumentError
 from libpod.image.filters import apply_filters, context_of, created_ns
 from libpod.image.graph import HistoryEntry, ImageGraph, TreeLayer
-from libpod.image.local import LocalImages, is_runnable
+from libpod.image.local import LocalImages, is_runnable, shown
 from libpod.image.references import Reference
 from libpod.spec.image import MediaType, media_type
 
@@ -103,14 +103,14 @@ def summaries(
     return sorted(shown, key=lambda summary: summary.created_unix, reverse=True)
 
 
-def inspect(images: LocalImages, name_or_id: str) -> dict[str, Any]:
+def inspect(images: LocalImages, wanted: str | StoredImage) -> dict[str, Any]:
     """The document of `podman image inspect`; raises NoSuchImageError, AmbiguousNameError, ImageError."""
-    image = images.find(name_or_id)
+    image = images.find(wanted) if isinstance(wanted, str) else wanted
     graph = images.graph()
     manifest = images.manifest(image)
     if not is_runnable(manifest):
         raise InvalidArgumentError(
-            f'"{name_or_id}" is a manifest list or an artifact, not an image',
+            f'"{shown(image)}" is a manifest list or an artifact, not an image',
             resolution="inspect its manifest instead",
         )
     config, settings = images.config(image), images.settings(image)

@@ -258,7 +258,7 @@ def _tar_layout(layout: Path, target: Path) -> None:
     files = sorted(path for path in layout.rglob("*") if path.is_file())
     # The index first: whoever reads a stream knows at once what it holds.
     files.sort(key=lambda path: path.parent != layout)
-    with tarfile.open(target, "w", format=tarfile.PAX_FORMAT, copybufsize=CHUNK) as tar:
+    with tarfile.TarFile(target, "w", format=tarfile.PAX_FORMAT, copybufsize=CHUNK) as tar:
         for path in files:
             info = _member(path.relative_to(layout).as_posix(), path.stat().st_size)
             with path.open("rb") as stream:
@@ -271,7 +271,7 @@ def merge_docker_archives(parts: Sequence[Path], target: Path) -> None:
     manifest: list[dict[str, Any]] = []
     repositories: dict[str, dict[str, str]] = {}
     written: set[str] = set()
-    with tarfile.open(target, "w", format=tarfile.PAX_FORMAT, copybufsize=CHUNK) as merged:
+    with tarfile.TarFile(target, "w", format=tarfile.PAX_FORMAT, copybufsize=CHUNK) as merged:
         for part in parts:
             with tarfile.open(part, "r:") as tar:
                 for member, stream in _members(tar):
