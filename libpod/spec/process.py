@@ -22,7 +22,7 @@ from libpod.spec.users import ResolvedUser
 
 
 def exec_process(
-    process: Mapping[str, Any],
+    document: Mapping[str, Any],
     options: ExecOptions,
     *,
     user: ResolvedUser,
@@ -31,9 +31,10 @@ def exec_process(
 ) -> dict[str, Any]:
     """The document for the runtime's `exec --process`.
 
-    *process* is that of the container's final specification. *user* is the one the exec runs as: the container's
+    *document* is the container's final specification, its `config.json`. *user* is the one the exec runs as: the container's
     own when the options name none.
     """
+    process: Mapping[str, Any] = document["process"]
     result: dict[str, Any] = copied(process)
     result["args"] = list(options.command)
     result["env"] = merged(result.get("env") or (), {"HOME": user.home, **options.env})
