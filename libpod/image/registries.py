@@ -1,8 +1,8 @@
 """What registries.conf says about short names.
 
-Read are `unqualified-search-registries`, `[aliases]` and `short-name-mode`; mirrors, blocked registries and TLS
-settings concern the transfer and are left to skopeo, which reads the same files (`environment` hands it the ones we
-were told to use). Order, later wins:
+Read are `unqualified-search-registries`, `[aliases]`, `short-name-mode` and which registries are insecure (for the few
+questions that we ask ourselves). Mirrors and blocked registries concern the transfer and are left to skopeo, which
+reads the same files; `environment` hands it the ones we were told to use. Order, later wins:
 
 1. the main file: $CONTAINERS_REGISTRIES_CONF, else the user's, else /etc/containers/registries.conf, else the one of
    /usr/share/containers; version 1 of the format (`[registries.search]`) is understood;
@@ -37,6 +37,8 @@ class RegistriesConfig:
     aliases: Mapping[str, str] = attrs.field(factory=dict)
     """Short repository name → full repository name."""
     short_name_mode: str = "permissive"
+    insecure: frozenset[str] = frozenset()
+    """The registries whose `[[registry]]` entry allows plain HTTP and unknown certificates."""
     path: str = ""
     """The main file, for messages."""
     explicit: bool = False
@@ -102,7 +104,16 @@ def merged(config: RegistriesConfig, document: Mapping[str, Any], *, file: str) 
         if not isinstance(aliases, dict) or not all(isinstance(item, str) for item in aliases.values()):
             raise ConfigError(f"{file} is malformed: [aliases] is not a table of strings")
         changes["aliases"] = {name: full for name, full in (dict(config.aliases) | aliases).items() if full}
+    entries = document.get("registry")
+    if isinstance(entries, list):
+        allowed = {_place(entry): bool(entry.get("insecure")) for entry in entries if isinstance(entry, dict)}
+        kept = config.insecure - {place for place, insecure in allowed.items() if not insecure}
+        changes["insecure"] = kept | {place for place, insecure in allowed.items() if insecure}
     return attrs.evolve(config, **changes)
+
+
+def _place(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("location") or entry.get("prefix") or "").partition("/")[0]
 
 
 def _load(path: Path) -> dict[str, Any]:

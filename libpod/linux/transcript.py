@@ -33,22 +33,25 @@ def followed(
     *,
     on_output: Callable[[bytes], None],
     env: Mapping[str, str] | None = None,
+    cwd: StrPath | None = None,
     pass_fds: Sequence[int] = (),
+    terminal: bool = True,
 ) -> CommandResult:
     """Run a command to its end and hand every piece of its standard output to *on_output* as it comes.
 
-    The child believes that its standard output is a terminal. When *on_output* raises, the child is killed and the
+    With *terminal* the child believes that its standard output is a terminal, else it is a pipe. When *on_output* raises, the child is killed and the
     exception goes on. The result has no stdout. Raises CommandError and ProgramMissingError.
     """
     words = [os.fspath(word) for word in argv]
     logger.debug("follow %s", shlex.join(words))
     with contextlib.ExitStack() as undo:
-        master, slave = os.openpty()
+        master, slave = os.openpty() if terminal else os.pipe()
         undo.callback(os.close, master)
         try:
-            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
+            if terminal:
+                fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
             child = undo.enter_context(
-                spawned(words, stdout=slave, stderr=subprocess.PIPE, env=env, pass_fds=pass_fds)
+                spawned(words, stdout=slave, stderr=subprocess.PIPE, env=env, cwd=cwd, pass_fds=pass_fds)
             )
         finally:
             os.close(slave)
