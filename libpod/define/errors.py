@@ -250,6 +250,10 @@ class RuntimeClosedError(InvalidStateError):
     """The Runtime, or its state store, was closed (Go: ErrRuntimeStopped, ErrDBClosed)."""
 
 
+class WaitTimeoutError(InvalidStateError):
+    """What was waited for did not happen in time."""
+
+
 class DependencyError(InvalidStateError):
     """A container that this one depends on is not running."""
 

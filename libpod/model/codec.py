@@ -83,12 +83,6 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def indented(document: Any) -> bytes:
-    """JSON as podman writes it into archives: two spaces, and <, >, & escaped."""
-    data = msgspec.json.format(msgspec.json.encode(document), indent=2)
-    return data.replace(b"<", b"\\u003c").replace(b">", b"\\u003e").replace(b"&", b"\\u0026")
-
-
 CONTAINER_CONFIG = Codec(ContainerConfig)
 CONTAINER_SUMMARY = Codec(ContainerSummary)
 CONTAINER_STATE = Codec(ContainerState)

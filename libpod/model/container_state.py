@@ -57,6 +57,8 @@ class ContainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """Set, durably for this boot, before CRIU stops the container: a death seen now is not an exit."""
     removing_volumes: bool = msgspec.field(default=False, name="removingVolumes")
     """With status REMOVING: whether the anonymous volumes go too."""
+    volumes_to_remove: tuple[str, ...] = msgspec.field(default=(), name="volumesToRemove")
+    """With status REMOVING: volumes that go in any case, because an import that was undone had made them."""
 
 
 class ExitRecord(msgspec.Struct, frozen=True, kw_only=True):

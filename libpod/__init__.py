@@ -1,0 +1,202 @@
+"""libpod: containers in the caller's own process, and their moving between hosts.
+
+    import libpod
+    with libpod.Runtime() as rt:
+        rt.checkpoint("web", export="web.tar.gz", leave_running=True)
+        twin = rt.restore(import_="web.tar.gz", name="web-2")
+
+Names are loaded when they are used first, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from libpod.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from libpod.checkpoint.report import CheckpointReport, RestoreReport
+    from libpod.container_api import Container
+    from libpod.container_internal.executing import ExecHandle, ExecResult
+    from libpod.container_internal.logs import LogLine, LogOptions
+    from libpod.define.errors import (
+        AlreadyExistsError,
+        AmbiguousNameError,
+        ArchiveError,
+        CheckpointError,
+        CommandNotExecutableError,
+        CommandNotFoundError,
+        ConfigError,
+        ContainerExistsError,
+        ContainerInUseError,
+        ContainerStateError,
+        HostError,
+        ImageError,
+        ImageInUseError,
+        InUseError,
+        InvalidArgumentError,
+        InvalidStateError,
+        LibpodError,
+        LockError,
+        NetworkError,
+        NoSuchContainerError,
+        NoSuchImageError,
+        NoSuchNetworkError,
+        NoSuchPodError,
+        NoSuchVolumeError,
+        NotFoundError,
+        NotPrivilegedError,
+        NotSupportedError,
+        OciRuntimeError,
+        RestoreError,
+        RuntimeClosedError,
+        StateStoreError,
+        StorageError,
+        VolumeError,
+        VolumeExistsError,
+        VolumeInUseError,
+        WaitTimeoutError,
+    )
+    from libpod.define.status import ContainerStatus
+    from libpod.events.base import EventQuery
+    from libpod.image_api import Image
+    from libpod.model.create_options import CreateOptions
+    from libpod.model.event import Event, EventStatus, EventType
+    from libpod.model.exec_options import ExecOptions
+    from libpod.model.move_options import CheckpointOptions, RestoreOptions
+    from libpod.runtime import Runtime
+    from libpod.runtime_listing import Listed
+    from libpod.volume import Volume
+
+_HOMES = {
+    "AlreadyExistsError": "define.errors",
+    "AmbiguousNameError": "define.errors",
+    "ArchiveError": "define.errors",
+    "CheckpointError": "define.errors",
+    "CheckpointOptions": "model.move_options",
+    "CheckpointReport": "checkpoint.report",
+    "CommandNotExecutableError": "define.errors",
+    "CommandNotFoundError": "define.errors",
+    "ConfigError": "define.errors",
+    "Container": "container_api",
+    "ContainerExistsError": "define.errors",
+    "ContainerInUseError": "define.errors",
+    "ContainerStateError": "define.errors",
+    "ContainerStatus": "define.status",
+    "CreateOptions": "model.create_options",
+    "Event": "model.event",
+    "EventQuery": "events.base",
+    "EventStatus": "model.event",
+    "EventType": "model.event",
+    "ExecHandle": "container_internal.executing",
+    "ExecOptions": "model.exec_options",
+    "ExecResult": "container_internal.executing",
+    "HostError": "define.errors",
+    "Image": "image_api",
+    "ImageError": "define.errors",
+    "ImageInUseError": "define.errors",
+    "InUseError": "define.errors",
+    "InvalidArgumentError": "define.errors",
+    "InvalidStateError": "define.errors",
+    "LibpodError": "define.errors",
+    "Listed": "runtime_listing",
+    "LockError": "define.errors",
+    "LogLine": "container_internal.logs",
+    "LogOptions": "container_internal.logs",
+    "NetworkError": "define.errors",
+    "NoSuchContainerError": "define.errors",
+    "NoSuchImageError": "define.errors",
+    "NoSuchNetworkError": "define.errors",
+    "NoSuchPodError": "define.errors",
+    "NoSuchVolumeError": "define.errors",
+    "NotFoundError": "define.errors",
+    "NotPrivilegedError": "define.errors",
+    "NotSupportedError": "define.errors",
+    "OciRuntimeError": "define.errors",
+    "RestoreError": "define.errors",
+    "RestoreOptions": "model.move_options",
+    "RestoreReport": "checkpoint.report",
+    "Runtime": "runtime",
+    "RuntimeClosedError": "define.errors",
+    "StateStoreError": "define.errors",
+    "StorageError": "define.errors",
+    "Volume": "volume",
+    "VolumeError": "define.errors",
+    "VolumeExistsError": "define.errors",
+    "VolumeInUseError": "define.errors",
+    "WaitTimeoutError": "define.errors",
+}
+
+__all__ = [
+    "AlreadyExistsError",
+    "AmbiguousNameError",
+    "ArchiveError",
+    "CheckpointError",
+    "CheckpointOptions",
+    "CheckpointReport",
+    "CommandNotExecutableError",
+    "CommandNotFoundError",
+    "ConfigError",
+    "Container",
+    "ContainerExistsError",
+    "ContainerInUseError",
+    "ContainerStateError",
+    "ContainerStatus",
+    "CreateOptions",
+    "Event",
+    "EventQuery",
+    "EventStatus",
+    "EventType",
+    "ExecHandle",
+    "ExecOptions",
+    "ExecResult",
+    "HostError",
+    "Image",
+    "ImageError",
+    "ImageInUseError",
+    "InUseError",
+    "InvalidArgumentError",
+    "InvalidStateError",
+    "LibpodError",
+    "Listed",
+    "LockError",
+    "LogLine",
+    "LogOptions",
+    "NetworkError",
+    "NoSuchContainerError",
+    "NoSuchImageError",
+    "NoSuchNetworkError",
+    "NoSuchPodError",
+    "NoSuchVolumeError",
+    "NotFoundError",
+    "NotPrivilegedError",
+    "NotSupportedError",
+    "OciRuntimeError",
+    "RestoreError",
+    "RestoreOptions",
+    "RestoreReport",
+    "Runtime",
+    "RuntimeClosedError",
+    "StateStoreError",
+    "StorageError",
+    "Volume",
+    "VolumeError",
+    "VolumeExistsError",
+    "VolumeInUseError",
+    "WaitTimeoutError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"libpod.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,284 @@
+"""Freeze a running container into files.
+
+Two ways, chosen once at the top:
+
+*standing*  The container is frozen, CRIU dumps it and leaves it, and it stands still until all that must be of the same
+            instant is safe: the archive, or (with `leave_running`) a copy of the changed files. Only then is it killed,
+            or goes on. Whatever fails before, it is thawed and has lost nothing but time.
+*ended*     CRIU ends it with the dump: in place, or when established connections go with it, which must not see their
+            socket closed. If packing then fails, it is woken from its own images.
+
+`checkpointing` is saved before CRIU is asked and cleared with the outcome. A process that is killed in between leaves it
+set; the next one settles it (`settling`).
+
+Covers: libpod/container_internal_common.go (checkpoint)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+from libpod.checkpoint import members
+from libpod.checkpoint.codec import compression_for
+from libpod.checkpoint.report import CheckpointReport
+from libpod.checkpoint.statistics import DumpStatistics, read_dump_statistics
+from libpod.checkpoint.timeline import Timeline
+from libpod.checkpoint.writer import ArchiveSummary, ArchiveWriter, require_space
+from libpod.container_internal import exporting, lifecycle, preflight, restoring
+from libpod.container_internal.explaining import explained
+from libpod.container_internal.held import LockedContainer
+from libpod.container_internal.launching import NO_PROCESSES, bundle_for, identity_of_init, launched_of
+from libpod.define.errors import ArchiveError, CheckpointError, LibpodError, OciRuntimeError
+from libpod.define.status import ContainerStatus, Operation
+from libpod.linux.files import remove_tree
+from libpod.model.event import EventStatus
+from libpod.model.move_options import CheckpointOptions
+from libpod.model.times import ZERO_TIME, now
+from libpod.oci.base import Bundle, DumpRequest, OciRuntime
+from libpod.oci.freezing import Frozen
+
+logger = logging.getLogger(__name__)
+
+EXIT_TIMEOUT = 60.0
+FREEZING = "freezing its processes and dumping their memory"
+GATHERING = "looking at its files"
+COPYING = "copying its changed files"
+PACKING = "writing the archive"
+ENDING = "ending its processes"
+RELEASING = "giving back its network and mounts"
+
+
+@attrs.frozen(kw_only=True)
+class _Dump:
+    """What the dump left, and what stands still meanwhile."""
+
+    images: Path
+    took: int
+    export: exporting.Export | None
+    archive: ArchiveSummary | None
+    frozen_for: int
+
+
+def checkpoint(held: LockedContainer, options: CheckpointOptions) -> CheckpointReport:
+    """See `Container.checkpoint`."""
+    held.require(Operation.CHECKPOINT, resolution="start it first")
+    preflight.require_checkpoint(held, options)
+    timeline = Timeline(options.progress)
+    runtime, bundle = lifecycle.runtime_of(held), bundle_for(held)
+    images = _fresh_images(held, options)
+    held.update(checkpointing=True)
+    try:
+        with _translated(held, timeline), tempfile.TemporaryDirectory(
+            dir=held.services.paths.staging, prefix="checkpoint-"
+        ) as spool:
+            if options.keeps_running or (options.export is not None and not options.tcp_established):
+                dump = _standing(held, options, runtime, bundle, images, timeline, Path(spool))
+            else:
+                dump = _ended(held, options, runtime, bundle, images, timeline)
+    except BaseException as error:
+        lifecycle.undo(error, lambda: _forget_attempt(held, images))
+        raise
+    statistics = _statistics(bundle)
+    if options.keeps_running:
+        held.update(checkpointing=False, checkpoint_log=_log_of(bundle, options))
+        downtime = dump.frozen_for
+    else:
+        with timeline.phase(RELEASING):
+            _settle_as_ended(held, options)
+        downtime = timeline.total
+    _tidy(held, options)
+    held.emit(EventStatus.CHECKPOINT)
+    return CheckpointReport(
+        id=held.id,
+        name=held.name,
+        duration=timeline.total,
+        runtime_duration=dump.took,
+        downtime=downtime,
+        phases=timeline.phases,
+        statistics=statistics,
+        archive=dump.archive,
+    )
+
+
+# ---- the two ways -------------------------------------------------------------------------------------------------
+
+
+def _standing(
+    held: LockedContainer,
+    options: CheckpointOptions,
+    runtime: OciRuntime,
+    bundle: Bundle,
+    images: Path,
+    timeline: Timeline,
+    spool: Path,
+) -> _Dump:
+    """Dump, and keep it standing still until what belongs together is safe."""
+    archive = export = None
+    with runtime.freezing(bundle) as frozen:
+        before = timeline.total
+        with timeline.phase(FREEZING):
+            took = runtime.checkpoint(bundle, _request(images, bundle, options, leave_running=True), launched_of(held.state))
+        if options.export is not None:
+            with timeline.phase(GATHERING):
+                export = exporting.gather(held, options, images=images)
+            if options.keeps_running:
+                with timeline.phase(COPYING):
+                    export = exporting.spool(export, spool)
+        if options.keeps_running:
+            frozen.thaw()
+        frozen_for = timeline.total - before
+        if export is not None:
+            archive = _pack(export, options, timeline)
+        if not options.keeps_running:
+            with timeline.phase(ENDING):
+                _end(held, runtime, bundle, frozen)
+    return _Dump(images=images, took=took, export=export, archive=archive, frozen_for=frozen_for)
+
+
+def _ended(
+    held: LockedContainer,
+    options: CheckpointOptions,
+    runtime: OciRuntime,
+    bundle: Bundle,
+    images: Path,
+    timeline: Timeline,
+) -> _Dump:
+    """Dump and end it in one; wake it from the images when packing fails."""
+    before = timeline.total
+    with runtime.freezing(bundle), timeline.phase(FREEZING):
+        took = runtime.checkpoint(bundle, _request(images, bundle, options, leave_running=False), launched_of(held.state))
+    archive = export = None
+    if options.export is not None:
+        try:
+            with timeline.phase(GATHERING):
+                export = exporting.gather(held, options, images=images)
+            archive = _pack(export, options, timeline)
+        except BaseException as error:
+            lifecycle.undo(error, lambda: restoring.wake_again(held, images, options))
+            raise
+    return _Dump(images=images, took=took, export=export, archive=archive, frozen_for=timeline.total - before)
+
+
+def _request(images: Path, bundle: Bundle, options: CheckpointOptions, *, leave_running: bool) -> DumpRequest:
+    return DumpRequest(
+        image_dir=images,
+        work_dir=bundle.directory,
+        leave_running=leave_running,
+        tcp_established=options.tcp_established,
+        file_locks=options.file_locks,
+        pre_dump=options.pre_checkpoint,
+        parent_path=f"../{members.PRE_CHECKPOINT_DIR}" if options.with_previous else "",
+        link_remap=options.link_remap,
+    )
+
+
+def _pack(export: exporting.Export, options: CheckpointOptions, timeline: Timeline) -> ArchiveSummary:
+    assert options.export is not None
+    compression = compression_for(options.export, options.compress)
+    with timeline.phase(PACKING):
+        require_space(options.export, export.size, compression)
+        with ArchiveWriter.open(options.export, compression) as writer:
+            exporting.write(export, writer)
+            return writer.commit()
+
+
+def _end(held: LockedContainer, runtime: OciRuntime, bundle: Bundle, frozen: Frozen) -> None:
+    """Kill what stands still: every process has its SIGKILL before any of them can run again."""
+    launched = launched_of(held.state)
+    runtime.signal(bundle, launched.init, signal.SIGKILL, everyone=True)
+    frozen.thaw()
+    if runtime.wait_exit(bundle, launched, EXIT_TIMEOUT) is None:
+        raise OciRuntimeError(f"container {held.name} did not end after it was checkpointed", resolution="kill it")
+
+
+# ---- afterwards ---------------------------------------------------------------------------------------------------
+
+
+def _settle_as_ended(held: LockedContainer, options: CheckpointOptions) -> None:
+    """The checkpoint is durable: first the state says so, then everything is given back."""
+    runtime, bundle = lifecycle.runtime_of(held), bundle_for(held)
+    exported = options.export is not None
+    held.update(
+        status=ContainerStatus.STOPPED,
+        checkpointing=False,
+        checkpointed=True,
+        checkpointed_time=now(),
+        checkpoint_path="" if exported and not options.keep else str(bundle.directory / members.CHECKPOINT_DIR),
+        checkpoint_log=_log_of(bundle, options),
+        restored=False,
+        restored_time=ZERO_TIME,
+        finished_time=now(),
+        exit_code=0,
+        exited=True,
+    )
+    runtime.delete(bundle, init=identity_of_init(held.state), force=True)
+    runtime.remove_leftovers(bundle)
+    lifecycle.release_resources(held)
+    held.update(status=ContainerStatus.EXITED, **NO_PROCESSES)
+
+
+def _forget_attempt(held: LockedContainer, images: Path) -> None:
+    """After a failure: the container runs, and nothing of the attempt stays but CRIU's log."""
+    if held.state.checkpointing:
+        held.update(checkpointing=False)
+    if held.status is not ContainerStatus.EXITED:
+        remove_tree(images)
+
+
+def _fresh_images(held: LockedContainer, options: CheckpointOptions) -> Path:
+    """An empty directory for the images: what an earlier dump left must never reach an archive."""
+    name = members.PRE_CHECKPOINT_DIR if options.pre_checkpoint else members.CHECKPOINT_DIR
+    directory = held.directory
+    for stale in (members.DUMP_LOG, members.STATS_DUMP):
+        (directory / stale).unlink(missing_ok=True)
+    images = directory / name
+    remove_tree(images)
+    images.mkdir(mode=0o700)
+    return images
+
+
+def _tidy(held: LockedContainer, options: CheckpointOptions) -> None:
+    """Remove what nobody asked to keep: after an export the images are in the archive."""
+    directory = held.directory
+    if not options.keep:
+        for name in (members.DUMP_LOG, members.STATS_DUMP):
+            (directory / name).unlink(missing_ok=True)
+    if options.export is not None and not options.keep and not options.pre_checkpoint:
+        shutil.rmtree(directory / members.CHECKPOINT_DIR, ignore_errors=True)
+
+
+def _log_of(bundle: Bundle, options: CheckpointOptions) -> str:
+    return str(bundle.directory / members.DUMP_LOG) if options.keep else ""
+
+
+def _statistics(bundle: Bundle) -> DumpStatistics | None:
+    try:
+        return read_dump_statistics(bundle.directory / members.STATS_DUMP)
+    except (FileNotFoundError, ArchiveError):
+        logger.info("CRIU left no statistics for container %s", bundle.name)
+        return None
+
+
+@contextlib.contextmanager
+def _translated(held: LockedContainer, timeline: Timeline) -> Iterator[None]:
+    """Every failure becomes a CheckpointError that names the phase; CRIU's own are explained from its log."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise explained(error, step=timeline.current) from error
+    except LibpodError as error:
+        raise CheckpointError(
+            container=held.name, step=timeline.current, cause=error.message, resolution=error.resolution, details=error.details
+        ) from error
+    except OSError as error:
+        raise CheckpointError(
+            container=held.name, step=timeline.current, cause=f"{error.strerror} ({error.filename})"
+        ) from error

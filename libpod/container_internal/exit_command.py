@@ -1,0 +1,32 @@
+"""The program that a dying conmon runs: argv only.
+
+It must work from any directory, in any virtual environment, with whatever settings this runtime was opened with; and
+it must start fast, for it runs once for every exit.
+
+Covers: pkg/specgenutil/util.go (CreateExitCommandArgs)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from libpod.clean_up import main; sys.exit(main())"
+_PACKAGE_PARENT = str(Path(__file__).resolve().parent.parent.parent)
+INHERITED = ("CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF", "LIBPOD_CRIU")
+"""Variables that change what an engine is; conmon's environment is of our making and has none of them."""
+
+
+def exit_command(settings: Mapping[str, Any], ctr_id: str, *, exec_session: str = "") -> tuple[str, ...]:
+    """argv of the clean-up after one container, or after one exec session in it."""
+    text = json.dumps({"settings": dict(settings), "environ": _environ()}, default=os.fspath, separators=(",", ":"))
+    words = (sys.executable, "-P", "-c", _START, _PACKAGE_PARENT, text, ctr_id)
+    return (*words, exec_session) if exec_session else words
+
+
+def _environ() -> dict[str, str]:
+    return {name: os.environ[name] for name in INHERITED if name in os.environ}

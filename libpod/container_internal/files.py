@@ -1,0 +1,82 @@
+"""A container's files as seen from the host: mount, diff, export.
+
+Covers: libpod/container_api.go (Mount, Unmount, Export), libpod/diff.go
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from libpod.container_internal.held import LockedContainer
+from libpod.define.errors import InvalidStateError
+from libpod.define.status import LIVE, Operation
+from libpod.linux.process import require_program, stream
+from libpod.model.event import EventStatus
+from libpod.storage.changes import Change
+
+NOT_PART_OF_IT = frozenset(
+    {"/dev", "/proc", "/sys", "/run", "/run/.containerenv", "/run/secrets", "/etc/hostname", "/etc/hosts",
+     "/etc/resolv.conf", "/etc/mtab"}
+)  # fmt: skip
+"""Paths that the engine makes in every root, by exact name; no diff shows them."""
+
+
+def mount(held: LockedContainer) -> Path:
+    """See `Container.mount`."""
+    held.require(Operation.MOUNT)
+    if held.config.rootfs:
+        return Path(held.config.rootfs)
+    path = held.services.store.mount(held.id)
+    held.emit(EventStatus.MOUNT)
+    return path
+
+
+def unmount(held: LockedContainer, *, force: bool = False) -> None:
+    """See `Container.unmount`."""
+    if held.config.rootfs:
+        return
+    store = held.services.store
+    if held.state.mounted and store.mount_count(held.id) <= 1:
+        if held.status in LIVE:
+            raise InvalidStateError(
+                f"container {held.name} is {held.status.word}: its root file system is mounted for itself",
+                resolution="stop it first",
+            )
+        held.update(mounted=False, mount_point="")
+    store.unmount(held.id, force=force)
+    held.emit(EventStatus.UNMOUNT)
+
+
+def diff(held: LockedContainer) -> list[Change]:
+    """See `Container.diff`."""
+    if held.config.rootfs:
+        raise InvalidStateError(f"container {held.name} has a directory as its root: there is nothing to compare with")
+    return [change for change in held.services.store.changes(held.id) if change.path not in NOT_PART_OF_IT]
+
+
+def export(held: LockedContainer, sink: BinaryIO) -> None:
+    """See `Container.export`."""
+    held.require(Operation.EXPORT)
+    with mounted_root(held) as root:
+        # tar is the best keeper of odd names, links and attributes there is; it writes straight into the sink.
+        tar = require_program("tar", purpose="export a container")
+        stream([tar, "--numeric-owner", "--xattrs", "--one-file-system", "-C", os.fspath(root), "-c", "."], sink)
+    held.emit(EventStatus.EXPORT)
+
+
+@contextlib.contextmanager
+def mounted_root(held: LockedContainer) -> Iterator[Path]:
+    """The root file system, mounted for the duration of the block."""
+    if held.config.rootfs:
+        yield Path(held.config.rootfs)
+        return
+    store = held.services.store
+    path = store.mount(held.id)
+    try:
+        yield path
+    finally:
+        store.unmount(held.id)

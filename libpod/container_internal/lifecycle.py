@@ -1,0 +1,281 @@
+"""From configured to running and back: init, start, stop, kill, pause, restart, clean-up.
+
+Each step records what it did before the next one begins; the docstrings say what a kill in between leaves, and `sync`
+or the next `init` repairs it.
+
+Covers: libpod/container_internal.go (init, start, stop, cleanup, prepareToStart, handleRestartPolicy)
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from libpod.container_internal import graph, networking, rootfs, specification, volumes
+from libpod.container_internal.exec_sessions import remove_sessions
+from libpod.container_internal.held import LockedContainer
+from libpod.container_internal.launching import (
+    NO_PROCESSES,
+    bundle_for,
+    identity_of_init,
+    launched_of,
+    pids_of,
+)
+from libpod.container_internal.locked import released
+from libpod.container_internal.sync import record_exit
+from libpod.define.errors import LibpodError
+from libpod.define.status import LIVE, ContainerStatus, Operation
+from libpod.model.event import EventStatus
+from libpod.model.times import ZERO_TIME, now
+from libpod.oci.base import OciRuntime
+
+logger = logging.getLogger(__name__)
+
+Status = ContainerStatus
+
+
+def runtime_of(held: LockedContainer) -> OciRuntime:
+    """The OCI driver of the container."""
+    return held.services.runtimes.for_container(held.config)
+
+
+def init(held: LockedContainer, *, keep_restart_count: bool = False) -> None:
+    """Create the container in the OCI runtime: everything is there, its command does not run yet.
+
+    A kill before the state is saved leaves a created container that nobody knows of; `launching` of the next init
+    finds and removes it. Any failure is undone: the container is as it was before.
+    """
+    held.require(Operation.INIT)
+    graph.require_dependencies_running(held)
+    if held.status is Status.STOPPED:
+        clean_up(held)
+    runtime, bundle = runtime_of(held), bundle_for(held)
+    remove_unrecorded(held, runtime)
+    try:
+        with runtime.launching(bundle) as launch:
+            prepared = prepare(held)
+            specification.write_config(held, prepared)
+            launched = launch.go()
+        held.update(
+            **pids_of(launched),
+            status=Status.CREATED,
+            config_path=str(bundle.config_file),
+            run_dir=str(held.run_directory),
+            exit_code=0,
+            exited=False,
+            oom_killed=False,
+            error="",
+            stopped_by_user=False,
+            restart_policy_match=False,
+            restart_count=held.state.restart_count if keep_restart_count else 0,
+            checkpointed=False,
+            restored=False,
+            bind_mounts=prepared.bind_mounts,
+        )
+    except BaseException as error:
+        undo(error, lambda: release_resources(held))
+        raise
+    held.emit(EventStatus.INIT)
+
+
+def prepare(held: LockedContainer) -> specification.Prepared:
+    """Make network, mounts and volumes, noting each before the next; what is there already is used."""
+    network_status, netns = networking.set_up(held)
+    if netns != held.state.netns or network_status != held.state.network_status:
+        held.update(netns=netns, network_status=network_status)
+    root = rootfs.mount(held)
+    held.update(mounted=True, mount_point=str(root))
+    volumes.prepare(held, root)
+    return specification.prepare(held, root)
+
+
+def start(held: LockedContainer) -> None:
+    """Run the container's command, from any state in which it does not run already."""
+    held.require(Operation.START)
+    if held.status is not Status.CREATED:
+        init(held)
+    _start_created(held)
+
+
+def _start_created(held: LockedContainer) -> None:
+    try:
+        runtime_of(held).start(bundle_for(held), launched_of(held.state))
+    except BaseException as error:
+        undo(error, lambda: clean_up(held))
+        raise
+    held.update(status=Status.RUNNING, started_time=now(), finished_time=ZERO_TIME)
+    held.emit(EventStatus.START)
+
+
+def stop(held: LockedContainer, timeout: float | None = None) -> None:
+    """Ask the container to end, wait, then kill it. The lock is released during the wait.
+
+    *timeout* in seconds; None means the container's own, 0 kills at once. A container that does not run is left
+    alone. That a user stopped it is saved first, so that no restart policy revives it.
+    """
+    held.require(Operation.STOP)
+    if held.status not in LIVE:
+        if not held.state.stopped_by_user:
+            held.update(stopped_by_user=True)
+        return
+    patience = float(held.config.stop_timeout if timeout is None else timeout)
+    runtime, bundle, launched = runtime_of(held), bundle_for(held), launched_of(held.state)
+    signal = held.config.stop_signal_number
+    if held.status is Status.CREATED:
+        patience = 0.0  # its command never ran: there is nobody to ask
+    if held.status is Status.PAUSED:
+        runtime.resume(bundle)
+    held.update(status=Status.STOPPING, stopped_by_user=True)
+    with released(held):
+        ended = runtime.stop(
+            bundle, launched, signal=signal, timeout=patience, everyone=_shares_pid_namespace(held)
+        )
+    if held.status is Status.STOPPING and held.state.conmon_pid == launched.conmon.pid:
+        # sync has not seen an exit file: conmon had died, and the driver says what it knows.
+        record_exit(held, ended)
+    if held.status in {Status.STOPPED, Status.EXITED}:
+        held.emit(EventStatus.STOP)
+
+
+def kill(held: LockedContainer, signal: int) -> None:
+    """Send a signal to the container's process; a later end counts as wanted by the user."""
+    held.require(Operation.KILL)
+    held.update(stopped_by_user=True)
+    runtime_of(held).signal(
+        bundle_for(held), identity_of_init(held.state), signal, everyone=_shares_pid_namespace(held) and signal == 9
+    )
+    held.emit(EventStatus.KILL)
+
+
+def pause(held: LockedContainer) -> None:
+    """Freeze every process."""
+    held.require(Operation.PAUSE)
+    runtime_of(held).pause(bundle_for(held))
+    held.update(status=Status.PAUSED)
+    held.emit(EventStatus.PAUSE)
+
+
+def unpause(held: LockedContainer) -> None:
+    """Let frozen processes go on."""
+    held.require(Operation.UNPAUSE)
+    runtime_of(held).resume(bundle_for(held))
+    held.update(status=Status.RUNNING)
+    held.emit(EventStatus.UNPAUSE)
+
+
+def restart(held: LockedContainer, timeout: float | None = None) -> None:
+    """Stop the container if it runs and start it again, with a fresh network."""
+    if held.status in LIVE:
+        stop(held, timeout)
+    if held.status in {Status.STOPPED, Status.CREATED}:
+        clean_up(held)
+    start(held)
+    held.emit(EventStatus.RESTART)
+
+
+def clean_up(held: LockedContainer) -> None:
+    """Remove what an ended (or only created) container still holds: runtime entry, network, mounts.
+
+    STOPPED becomes EXITED, CREATED becomes CONFIGURED; already clean is fine. All steps run, even when one fails; the
+    first error is raised, the others are logged.
+    """
+    held.require(Operation.CLEANUP)
+    if held.status not in {Status.STOPPED, Status.CREATED}:
+        release_resources(held)
+        return
+    init_process = identity_of_init(held.state) if held.state.pid else None
+
+    def remove_from_runtime() -> None:
+        runtime, bundle = runtime_of(held), bundle_for(held)
+        runtime.delete(bundle, init=init_process, force=True)
+        runtime.remove_leftovers(bundle)
+
+    after = Status.EXITED if held.status is Status.STOPPED else Status.CONFIGURED
+    _all_of(
+        held,
+        remove_from_runtime,
+        lambda: remove_sessions(held),
+        lambda: release_resources(held),
+        lambda: held.update(status=after, **NO_PROCESSES),
+    )
+    held.emit(EventStatus.CLEANUP)
+
+
+def release_resources(held: LockedContainer) -> None:
+    """Network, volumes, mounts: given back. All are tried."""
+    mounted = held.state.mounted
+    _all_of(
+        held,
+        lambda: networking.tear_down(held),
+        lambda: volumes.release(held) if mounted else None,
+        lambda: rootfs.unmount(held),
+    )
+
+
+def after_exit(held: LockedContainer) -> bool:
+    """What conmon's exit command does: restart by policy, else clean up. Says whether it was restarted."""
+    if held.status is not Status.STOPPED:
+        return False
+    if wants_restart(held):
+        clean_up(held)
+        count = held.state.restart_count + 1
+        held.update(restart_count=count, restart_policy_match=False)
+        held.emit(EventStatus.RESTART)
+        init(held, keep_restart_count=True)
+        _start_created(held)
+        return True
+    clean_up(held)
+    return False
+
+
+def wants_restart(held: LockedContainer) -> bool:
+    """Whether the restart policy asks for a new start now."""
+    state, config = held.state, held.config
+    if not state.restart_policy_match or state.stopped_by_user:
+        return False
+    if config.restart_policy in {"always", "unless-stopped"}:
+        return True
+    if config.restart_policy != "on-failure" or state.exit_code == 0:
+        return False
+    return config.restart_retries == 0 or state.restart_count < config.restart_retries
+
+
+def remove_unrecorded(held: LockedContainer, runtime: OciRuntime) -> None:
+    """End what a killed process created in the runtime and never wrote down."""
+    bundle = bundle_for(held)
+    found = runtime.rediscover(bundle)
+    if found is not None:
+        logger.warning("container %s: removing a process that a killed program left", held.name)
+        runtime.delete(bundle, init=found.init, force=True)
+    runtime.remove_leftovers(bundle)
+
+
+def undo(error: BaseException, step: Callable[[], None]) -> None:
+    """Run a roll-back while *error* is on its way; what fails in it is noted on the error, which stays the first."""
+    try:
+        step()
+    except (LibpodError, OSError) as second:
+        error.add_note(f"roll-back: {second}")
+        logger.warning("roll-back: %s", second)
+
+
+def _all_of(held: LockedContainer, *steps: Callable[[], None]) -> None:
+    first: LibpodError | OSError | None = None
+    for step in steps:
+        try:
+            step()
+        except (LibpodError, OSError) as error:
+            if first is None:
+                first = error
+            else:
+                logger.warning("container %s: %s", held.name, error)
+    if first is not None:
+        raise first
+
+
+def _shares_pid_namespace(held: LockedContainer) -> bool:
+    """Without a PID namespace of its own, the end of init does not end the others."""
+    namespaces = held.config.spec.get("linux", {}).get("namespaces", [])
+    return not any(item["type"] == "pid" and not item.get("path") for item in namespaces) or bool(
+        held.config.pid_ns_ctr
+    )

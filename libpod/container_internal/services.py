@@ -1,0 +1,110 @@
+"""The bundle of drivers that the domain works with.
+
+`Runtime` opens the drivers and owns them; everything on this floor receives them here and never reaches for a global.
+
+Covers: libpod/runtime.go (type Runtime, its fields)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from libpod.config import EnginePaths, RuntimeConfig
+from libpod.container_internal.oci_runtimes import OciRuntimes
+from libpod.define.errors import RuntimeClosedError
+from libpod.events.base import EventBackend
+from libpod.image.local import LocalImages
+from libpod.linux.host import HostFacts
+from libpod.lock.base import LockManager
+from libpod.model.event import Event, EventStatus, EventType
+from libpod.model.times import now
+from libpod.state.base import State
+from libpod.storage.store import Store
+
+
+@attrs.define(eq=False)
+class Services:
+    """Everything a step may use. `open_store` and friends are lazy: a command pays only for what it needs."""
+
+    settings: Mapping[str, Any]
+    """What the runtime was opened with: the exit command opens one with the same."""
+    config: RuntimeConfig
+    paths: EnginePaths
+    state: State
+    locks: LockManager
+    events: EventBackend
+    runtimes: OciRuntimes
+    _open_store: Callable[[], Store]
+    _read_host: Callable[[], HostFacts]
+    closed: bool = False
+    _store: Store | None = None
+    _host: HostFacts | None = None
+    _images: LocalImages | None = None
+
+    @property
+    def store(self) -> Store:
+        """The layer and container store, opened at first use."""
+        self.require_open()
+        if self._store is None:
+            self._store = self._open_store()
+        return self._store
+
+    @property
+    def images(self) -> LocalImages:
+        """The images of the store."""
+        if self._images is None:
+            self._images = LocalImages(self.store)
+        return self._images
+
+    @property
+    def host(self) -> HostFacts:
+        """What this machine is; read once."""
+        if self._host is None:
+            self._host = self._read_host()
+        return self._host
+
+    def require_open(self) -> None:
+        """Raise RuntimeClosedError once the runtime is closed."""
+        if self.closed:
+            raise RuntimeClosedError("the runtime is closed", resolution="open a new Runtime")
+
+    def emit(
+        self,
+        status: EventStatus,
+        *,
+        type: EventType,
+        id: str = "",
+        name: str = "",
+        image: str = "",
+        exit_code: int | None = None,
+        network: str = "",
+        pod_id: str = "",
+        attributes: dict[str, str] | None = None,
+    ) -> None:
+        """Write one event, with the present time."""
+        self.events.write(
+            Event(
+                name=name,
+                status=status,
+                time=now(),
+                type=type,
+                id=id,
+                image=image,
+                exit_code=exit_code,
+                network=network,
+                pod_id=pod_id,
+                attributes=attributes,
+            )
+        )
+
+    def bundle_directory(self, ctr_id: str) -> Path:
+        """The permanent directory of a container, which is also its OCI bundle."""
+        return self.store.container_directory(ctr_id)
+
+    def run_directory(self, ctr_id: str) -> Path:
+        """The directory of a container that a reboot empties."""
+        return self.store.container_run_directory(ctr_id)

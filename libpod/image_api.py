@@ -1,0 +1,73 @@
+"""class Image: a handle of one image in the store.
+
+Covers: libpod/image/image.go (accessors)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from libpod.storage.stored import StoredImage
+
+if TYPE_CHECKING:
+    from libpod.container_internal.services import Services
+
+
+class Image:
+    """An image as it was when the handle was made."""
+
+    def __init__(self, services: Services, stored: StoredImage) -> None:
+        self._services = services
+        self.stored = stored
+
+    def __repr__(self) -> str:
+        return f"<libpod.Image {self.name or self.id[:12]}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Image) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    @property
+    def id(self) -> str:
+        """64 hex digits."""
+        return self.stored.id
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Full references, newest first."""
+        return tuple(self.stored.names)
+
+    @property
+    def name(self) -> str:
+        """Its first name, or an empty string."""
+        return self.names[0] if self.names else ""
+
+    @property
+    def digest(self) -> str:
+        """Digest of its manifest."""
+        return self.stored.digest or ""
+
+    @property
+    def created(self) -> str:
+        """RFC 3339."""
+        return self.stored.created
+
+    def size(self) -> int:
+        """Bytes of all its layers and documents."""
+        return self._services.store.image_size(self.id)
+
+    def config(self) -> dict[str, Any]:
+        """Its configuration document, as it is stored."""
+        return self._services.store.image_config(self.id)
+
+    def inspect(self) -> dict[str, Any]:
+        """podman's `image inspect` document."""
+        from libpod.image.describing import inspect
+
+        return inspect(self._services.images, self.stored)
+
+    def tag(self, *names: str) -> None:
+        """Give it more names; each is taken from the image that has it."""
+        self.stored = self._services.images.tag(self.id, names)

@@ -1,0 +1,260 @@
+"""class Runtime: opens the drivers, owns them, and is the way to everything.
+
+    with libpod.Runtime() as rt:
+        web = rt.run("busybox", "httpd", "-f", name="web")
+        rt.checkpoint("web", export="web.tar.gz", leave_running=True)
+
+Opening is cheap: directories, the state, nothing else; the layer store and the OCI runtime are opened by the first call
+that needs them. The first opening after a boot takes the alive lock and refreshes the state; every opening finishes
+what a killed process left, when there is a sign that one did.
+
+A Runtime may be used by several threads. It must not be used in a forked child: open another one there.
+
+Covers: libpod/runtime.go
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from libpod import runtime_ctr, runtime_opening, runtime_volume
+from libpod.container_api import Container
+from libpod.container_internal.services import Services
+from libpod.model.create_options import CreateOptions
+from libpod.volume import Volume
+
+if TYPE_CHECKING:
+    from libpod.checkpoint.report import CheckpointReport, RestoreReport
+    from libpod.events.base import EventQuery
+    from libpod.image_api import Image
+    from libpod.runtime_listing import Listed
+    from libpod.model.event import Event
+
+StrPath = str | os.PathLike[str]
+
+
+class Runtime:
+    """One engine: a pair of directories and what is in them.
+
+    *root* (default `/var/lib/containers/storage`) keeps images, containers and what must survive a reboot; *runroot*
+    (default `/run/containers/storage`) the rest. Further keywords are settings of `RuntimeConfig`: `runtime`,
+    `events_backend`, `cgroup_manager`, … They stand above containers.conf and storage.conf.
+
+    Raises NotPrivilegedError unless run as root, ConfigError, StateStoreError. Upstream: `libpod/runtime.go`,
+    `NewRuntime`.
+    """
+
+    def __init__(self, root: StrPath | None = None, runroot: StrPath | None = None, **settings: Any) -> None:
+        if root is not None:
+            settings["graph_root"] = Path(root)
+        if runroot is not None:
+            settings["run_root"] = Path(runroot)
+        self._services: Services = runtime_opening.open_services(settings)
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<libpod.Runtime {self._services.config.graph_root}>"
+
+    def close(self) -> None:
+        """Let go of the state and the locks; containers run on. Idempotent. Upstream: `Shutdown`."""
+        runtime_opening.close_services(self._services)
+
+    @property
+    def root(self) -> Path:
+        """Where images and containers are kept."""
+        return self._services.config.graph_root
+
+    @property
+    def runroot(self) -> Path:
+        """Where everything is that a reboot may erase."""
+        return self._services.config.run_root
+
+    # -- containers ---------------------------------------------------------------------------------------------
+
+    def create(self, image: str | CreateOptions, *command: str, **options: Any) -> Container:
+        """Make a container; *options* are fields of `CreateOptions`.
+
+        Raises NoSuchImageError, ContainerExistsError, InvalidArgumentError. On an error nothing is left.
+        Upstream: `NewContainer`.
+        """
+        return runtime_ctr.create_container(self._services, _create_options(image, command, options))
+
+    def run(self, image: str | CreateOptions, *command: str, **options: Any) -> Container:
+        """Make a container and start it. A container that cannot start is removed again.
+
+        Errors as for `create` and `Container.start`.
+        """
+        container = self.create(image, *command, **options)
+        try:
+            container.start()
+        except BaseException:
+            container.remove(force=True, volumes=True)
+            raise
+        return container
+
+    def container(self, name_or_id: str) -> Container:
+        """By full id, name or unique id prefix; raises NoSuchContainerError, AmbiguousNameError."""
+        return runtime_ctr.get_container(self._services, name_or_id)
+
+    def has_container(self, name_or_id: str) -> bool:
+        """Whether there is one; raises AmbiguousNameError."""
+        return runtime_ctr.has_container(self._services, name_or_id)
+
+    def containers(self, *filters: Callable[[Listed], bool], all: bool = True) -> list[Listed]:
+        """What `ps` shows, oldest first: light records, made without opening the layer store.
+
+        Ends that nobody has recorded yet are recorded first. Without *all* only running ones. Upstream: `GetContainers`.
+        """
+        from libpod import runtime_listing
+
+        return runtime_listing.containers(self._services, filters, all=all)
+
+    def latest(self) -> Container:
+        """The container that was created last; raises NoSuchContainerError when there is none."""
+        return runtime_ctr.latest_container(self._services)
+
+    def prune_containers(self, *filters: Callable[[Container], bool]) -> list[str]:
+        """Remove all that do not run; returns their ids. Upstream: `PruneContainers`."""
+        return runtime_ctr.prune_containers(self._services, *filters)
+
+    # -- moving -------------------------------------------------------------------------------------------------
+
+    def checkpoint(self, container: str | Container, export: StrPath | None = None, **options: Any) -> CheckpointReport:
+        """Freeze a running container; *options* are fields of `CheckpointOptions`.
+
+        With *export* one archive is written, which podman restores too. See `Container.checkpoint`.
+        """
+        from libpod.model.move_options import CheckpointOptions
+
+        target = Path(export) if export is not None else None
+        return self._found(container).checkpoint(CheckpointOptions(export=target, **options))
+
+    def restore(
+        self, container: str | Container | None = None, import_: StrPath | None = None, name: str | None = None, **options: Any
+    ) -> Container:
+        """Wake a container from its own checkpoint, or a new one from the archive *import_*; returns it.
+
+        *options* are fields of `RestoreOptions`. A failed import leaves nothing behind. The report of the last restore
+        is in `Container.restore_report`. Raises RestoreError, ArchiveError, NoSuchImageError, ContainerExistsError.
+        Upstream: `Restore`, `pkg/checkpoint/checkpoint_restore.go`.
+        """
+        return self.restore_with_report(container, import_, name, **options)[0]
+
+    def restore_with_report(
+        self, container: str | Container | None = None, import_: StrPath | None = None, name: str | None = None, **options: Any
+    ) -> tuple[Container, RestoreReport]:
+        """As `restore`, with the timeline, sizes and CRIU's statistics."""
+        from libpod import runtime_import
+        from libpod.define.errors import InvalidArgumentError
+        from libpod.model.move_options import RestoreOptions
+
+        wanted = RestoreOptions(import_=Path(import_) if import_ is not None else None, name=name or "", **options)
+        if wanted.is_import:
+            if container is not None:
+                raise InvalidArgumentError("a container to wake and an archive exclude each other")
+            return runtime_import.restore_import(self._services, wanted)
+        if container is None:
+            raise InvalidArgumentError("there is nothing to restore", resolution="name a container or an archive")
+        found = self._found(container)
+        return found, found.restore(wanted)
+
+    # -- volumes ------------------------------------------------------------------------------------------------
+
+    def create_volume(
+        self,
+        name: str | None = None,
+        *,
+        labels: Mapping[str, str] | None = None,
+        driver: str = "local",
+        options: Mapping[str, str] | None = None,
+        ignore_existing: bool = False,
+    ) -> Volume:
+        """Make a named volume; raises VolumeExistsError. Upstream: `NewVolume`."""
+        return runtime_volume.create_volume(
+            self._services, name, labels=labels, driver=driver, options=options, ignore_existing=ignore_existing
+        )
+
+    def volume(self, name: str) -> Volume:
+        """By name or unique beginning; raises NoSuchVolumeError, AmbiguousNameError."""
+        return runtime_volume.get_volume(self._services, name)
+
+    def volumes(self, *filters: Callable[[Volume], bool]) -> list[Volume]:
+        """All of them, oldest first."""
+        return runtime_volume.volumes(self._services, *filters)
+
+    def prune_volumes(self, *filters: Callable[[Volume], bool]) -> list[str]:
+        """Remove those that nothing uses; returns their names."""
+        return runtime_volume.prune_volumes(self._services, *filters)
+
+    # -- images -------------------------------------------------------------------------------------------------
+
+    def image(self, name_or_id: str) -> Image:
+        """By name, id or unique id prefix; raises NoSuchImageError, AmbiguousNameError."""
+        from libpod import runtime_img
+
+        return runtime_img.get_image(self._services, name_or_id)
+
+    def images(self, *filters: str) -> list[Image]:
+        """All of them; *filters* are podman's "key=value"."""
+        from libpod import runtime_img
+
+        return runtime_img.images(self._services, filters)
+
+    def import_image(self, source: StrPath, reference: str = "", *, changes: Sequence[str] = (), message: str = "") -> Image:
+        """Make an image of one layer from a root file system: a tar or a directory. Upstream: `Import`."""
+        from libpod import runtime_img
+
+        return runtime_img.import_image(self._services, source, reference, changes=changes, message=message)
+
+    def load_images(self, archive: StrPath) -> list[Image]:
+        """Load the images of a docker or OCI archive. Upstream: `LoadImage`."""
+        from libpod import runtime_img
+
+        return runtime_img.load_images(self._services, archive)
+
+    def pull(self, reference: str, **options: Any) -> Image:
+        """Fetch an image; see `libpod.runtime_img.pull` for the options. Upstream: `Pull`."""
+        from libpod import runtime_img
+
+        return runtime_img.pull(self._services, reference, **options)
+
+    # -- the whole ----------------------------------------------------------------------------------------------
+
+    def events(self, query: EventQuery | None = None) -> Iterator[Event]:
+        """What happened, and with `query.follow` what is going to happen. Upstream: `Events`."""
+        from libpod.events.base import EventQuery as Query
+
+        self._services.require_open()
+        return self._services.events.read(query or Query())
+
+    def info(self) -> dict[str, Any]:
+        """podman's `info` document. Upstream: `libpod/info.go`, `Info`."""
+        from libpod import runtime_info
+
+        return runtime_info.info(self._services)
+
+    def version(self) -> dict[str, Any]:
+        """Versions of the library and of the programs under it. Upstream: `libpod/define/version.go`."""
+        from libpod import runtime_info
+
+        return runtime_info.version()
+
+    def _found(self, container: str | Container) -> Container:
+        return container if isinstance(container, Container) else self.container(container)
+
+
+def _create_options(image: str | CreateOptions, command: Sequence[str], options: Mapping[str, Any]) -> CreateOptions:
+    if isinstance(image, CreateOptions):
+        return image
+    return CreateOptions(image=image, command=tuple(command), **options)

@@ -1,0 +1,363 @@
+"""Containers of a runtime: create, find, remove, rename, prune.
+
+Create: names are checked, volumes made, the layer made, and last the record; whatever fails undoes what this call did,
+in reverse. A kill before the record leaves a layer marked as ours, which the store's recovery collects, and perhaps an
+empty anonymous volume.
+
+Remove: REMOVING is saved first, then everything is given back, last the record goes. A kill in between leaves a
+container in state "removing", which `rm` or the next repair finishes.
+
+Covers: libpod/runtime_ctr.go
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from libpod.container_api import Container
+from libpod.container_internal import lifecycle, rootfs
+from libpod.container_internal.exec_sessions import remove_session, remove_sessions
+from libpod.container_internal.held import LockedContainer
+from libpod.container_internal.locked import locked
+from libpod.container_internal.services import Services
+from libpod.define.errors import (
+    ContainerExistsError,
+    ContainerInUseError,
+    ContainerStateError,
+    InvalidArgumentError,
+    LibpodError,
+    NoSuchContainerError,
+    NoSuchPodError,
+)
+from libpod.define.ids import check_name, new_id
+from libpod.define.status import LIVE, ContainerStatus, Operation
+from libpod.linux.files import remove_tree, sync_directory
+from libpod.model.container_config import ContainerConfig
+from libpod.model.container_state import ContainerState
+from libpod.model.create_options import CreateOptions
+from libpod.lock.base import LockKind
+from libpod.model.event import EventStatus
+from libpod.model.times import now
+from libpod.names import random_name
+from libpod.spec.plan import ImageFacts, plan_container
+from libpod.spec.surroundings import read_surroundings
+
+logger = logging.getLogger(__name__)
+
+
+def create_container(services: Services, options: CreateOptions) -> Container:
+    """Make a container from an image or a root directory; it is in state "created" afterwards.
+
+    Raises ContainerExistsError, NoSuchImageError, InvalidArgumentError, StorageError. On any error nothing is left.
+    Upstream: `libpod/runtime_ctr.go`, `NewContainer`.
+    """
+    services.require_open()
+    name = _free_name(services, options.name)
+    image = _image_facts(services, options)
+    config = plan_container(
+        options,
+        image=image,
+        host=services.host,
+        config=services.config,
+        container_id=new_id(),
+        name=name,
+        created=now(),
+        around=read_surroundings(
+            options, services.config, container=lambda wanted: get_container(services, wanted).config
+        ),
+    )
+    with added(services, placed(services, config), ContainerState()) as held:
+        return Container(services, held.config)
+
+
+def placed(services: Services, config: ContainerConfig) -> ContainerConfig:
+    """Fill in what only the engine knows: directories and the OCI runtime."""
+    directory = services.bundle_directory(config.id)
+    shm = "" if config.ipc_ns_ctr or config.no_shm else config.shm_dir or str(directory / "shm")
+    own_shm = shm == str(directory / "shm")
+    return msgspec.structs.replace(
+        config,
+        runtime=config.runtime or services.runtimes.default_name,
+        static_dir=str(directory),
+        shm_dir=shm,
+        mounts=(shm,) if own_shm else (),
+        log_path=config.log_path or _log_path(config, directory),
+        cgroup_manager=config.cgroup_manager or services.config.cgroup_manager,
+    )
+
+
+def _log_path(config: ContainerConfig, directory: Path) -> str:
+    return str(directory / "ctr.log") if config.log_driver in {"", "k8s-file", "json-file"} else ""
+
+
+@contextlib.contextmanager
+def added(services: Services, config: ContainerConfig, state: ContainerState) -> Iterator[LockedContainer]:
+    """Make everything that *config* describes, the record last, and hand it over with its lock held.
+
+    When a step fails, or the block does, everything is undone in reverse.
+    """
+    with contextlib.ExitStack() as undo:
+        lock_id = services.state.allocate_lock()
+        undo.callback(services.state.free_lock, lock_id)
+        config = msgspec.structs.replace(config, lock_id=lock_id)
+        made = _make_volumes(services, config, undo)
+        _make_storage(services, config, undo)
+        with services.locks.lock(lock_id, LockKind.CONTAINER) as lock:
+            if state.status is ContainerStatus.REMOVING:
+                state = msgspec.structs.replace(state, volumes_to_remove=made)
+            services.state.add_container(config, state)
+            undo.callback(services.state.remove_container, config.id)
+            held = LockedContainer(services, config, state, lock)
+            yield held
+        undo.pop_all()
+    held.emit(EventStatus.CREATE)
+
+
+def _make_storage(services: Services, config: ContainerConfig, undo: contextlib.ExitStack) -> None:
+    directory = services.bundle_directory(config.id)
+    if config.rootfs:
+        directory.mkdir(parents=True, mode=0o700)
+        undo.callback(_remove_directories, services, config.id)
+    else:
+        services.store.create_container(
+            config.id,
+            name=config.name,
+            image_id=config.rootfs_image_id or None,
+            image_name=config.rootfs_image_name,
+            mount_label=config.mount_label,
+            process_label=config.process_label,
+        )
+        undo.callback(services.store.delete_container, config.id)
+    (directory / "artifacts").mkdir(exist_ok=True)
+    if config.mounts:
+        (directory / "shm").mkdir(mode=0o700, exist_ok=True)
+    services.run_directory(config.id).mkdir(parents=True, mode=0o700, exist_ok=True)
+    sync_directory(directory)
+
+
+def _make_volumes(services: Services, config: ContainerConfig, undo: contextlib.ExitStack) -> tuple[str, ...]:
+    """Make the volumes that are not there yet; returns their names."""
+    from libpod import runtime_volume
+
+    made = []
+    for volume in config.named_volumes:
+        if not services.state.has_volume(volume.name):
+            runtime_volume.create_volume(services, volume.name, anonymous=volume.is_anonymous, ignore_existing=True)
+            undo.callback(runtime_volume.remove_volume, services, volume.name)
+            made.append(volume.name)
+    return tuple(made)
+
+
+def _remove_directories(services: Services, ctr_id: str) -> None:
+    remove_tree(services.bundle_directory(ctr_id).parent)
+    remove_tree(services.run_directory(ctr_id).parent)
+
+
+def _free_name(services: Services, wanted: str) -> str:
+    if wanted:
+        check_name("container", wanted)
+        if is_taken(services, wanted):
+            raise ContainerExistsError(wanted)
+        return wanted
+    while True:
+        name = random_name()
+        if not is_taken(services, name):
+            return name
+
+
+def is_taken(services: Services, name: str) -> bool:
+    """Whether a container or a pod has exactly that name."""
+    for lookup in (services.state.lookup_container, services.state.lookup_pod):
+        try:
+            found = lookup(name)
+        except LibpodError:
+            continue
+        if lookup == services.state.lookup_container:
+            if services.state.container_config(found).name == name:
+                return True
+        elif services.state.pod_config(found).name == name:
+            return True
+    return False
+
+
+def _image_facts(services: Services, options: CreateOptions) -> ImageFacts | None:
+    if options.rootfs:
+        if options.image:
+            raise InvalidArgumentError("rootfs and image exclude each other", resolution="choose one of them")
+        return None
+    if not options.image:
+        raise InvalidArgumentError("a container needs an image or a root directory", resolution="name an image")
+    from libpod import runtime_img
+
+    return runtime_img.image_facts(services, options.image, pull=options.pull, platform=options.platform)
+
+
+# ---- finding ----------------------------------------------------------------------------------------------------
+
+
+def get_container(services: Services, name_or_id: str) -> Container:
+    """By full id, exact name or unique id prefix; raises NoSuchContainerError, AmbiguousNameError."""
+    services.require_open()
+    ctr_id = services.state.lookup_container(name_or_id)
+    return Container(services, services.state.container_config(ctr_id))
+
+
+def has_container(services: Services, name_or_id: str) -> bool:
+    """Whether a container is meant by *name_or_id*; raises AmbiguousNameError."""
+    services.require_open()
+    try:
+        services.state.lookup_container(name_or_id)
+    except NoSuchContainerError:
+        return False
+    return True
+
+
+def latest_container(services: Services) -> Container:
+    """The one that was created last; raises NoSuchContainerError when there is none."""
+    everything = services.state.containers()
+    if not everything:
+        raise NoSuchContainerError("", message="there are no containers")
+    return Container(services, max((config for config, _ in everything), key=lambda item: item.created_time))
+
+
+# ---- removing ---------------------------------------------------------------------------------------------------
+
+
+def remove_container(
+    services: Services,
+    ctr_id: str,
+    *,
+    force: bool = False,
+    volumes: bool = False,
+    timeout: float | None = None,
+    ignore_missing: bool = False,
+) -> None:
+    """See `Container.remove`. With *ignore_missing* a container that is gone is fine."""
+    try:
+        with locked(services, ctr_id) as held:
+            _remove(held, force=force, volumes=volumes, timeout=timeout)
+    except NoSuchContainerError:
+        if not ignore_missing:
+            raise
+
+
+def _remove(held: LockedContainer, *, force: bool, volumes: bool, timeout: float | None) -> None:
+    dependents = held.services.state.dependents(held.id)
+    if dependents:
+        raise ContainerInUseError(held.name, dependents)
+    if force:
+        held.require(Operation.FORCE_REMOVE)
+        if held.status in LIVE:
+            lifecycle.stop(held, timeout)
+    elif held.status not in _REMOVABLE:
+        raise ContainerStateError(
+            operation="remove",
+            container=held.name,
+            status=held.status.word,
+            allowed=[status.word for status in sorted(_REMOVABLE)],
+            resolution="stop it first, or force the removal",
+        )
+    if held.status in {ContainerStatus.STOPPED, ContainerStatus.CREATED}:
+        lifecycle.clean_up(held)
+    if held.status is not ContainerStatus.REMOVING:
+        held.update(status=ContainerStatus.REMOVING, removing_volumes=volumes)
+    finish_removal(held)
+
+
+def finish_removal(held: LockedContainer) -> None:
+    """Give everything back and remove the record; every step may be repeated after a kill."""
+    config, services = held.config, held.services
+    anonymous = held.state.removing_volumes or config.auto_remove
+    made_for_it = held.state.volumes_to_remove
+    runtime = lifecycle.runtime_of(held)
+    lifecycle.remove_unrecorded(held, runtime)
+    remove_sessions(held)
+    lifecycle.release_resources(held)
+    rootfs.remove(held)
+    if config.rootfs:
+        _remove_directories(services, config.id)
+    held.emit(EventStatus.REMOVE)
+    services.state.remove_container(config.id)
+    services.state.free_lock(config.lock_id)
+    if anonymous or made_for_it:
+        from libpod import runtime_volume
+
+        runtime_volume.remove_unused(services, config.volume_names, also_named=made_for_it)
+
+
+_REMOVABLE = frozenset(
+    {
+        ContainerStatus.CONFIGURED,
+        ContainerStatus.CREATED,
+        ContainerStatus.STOPPED,
+        ContainerStatus.EXITED,
+        ContainerStatus.REMOVING,
+        ContainerStatus.UNKNOWN,
+    }
+)
+
+
+def prune_containers(services: Services, *filters: Callable[[Container], bool]) -> list[str]:
+    """Remove every container that is created or exited and passes the filters; returns their ids."""
+    removed = []
+    for config, state in services.state.containers():
+        container = Container(services, config)
+        if state.status in LIVE or not all(wanted(container) for wanted in filters):
+            continue
+        try:
+            remove_container(services, config.id, volumes=False)
+        except (ContainerInUseError, ContainerStateError, NoSuchContainerError):
+            continue  # it began to run, is needed, or somebody else was faster
+        removed.append(config.id)
+    return removed
+
+
+def rename_container(services: Services, ctr_id: str, name: str) -> ContainerConfig:
+    """See `Container.rename`."""
+    check_name("container", name)
+    with locked(services, ctr_id) as held:
+        held.require(Operation.RENAME)
+        if name != held.name and is_taken(services, name):
+            raise ContainerExistsError(name)
+        config = msgspec.structs.replace(held.config, name=name)
+        services.state.rewrite_container_config(config)
+        if not config.rootfs:
+            services.store.rename_container(config.id, name)
+        held.config = config
+        held.emit(EventStatus.RENAME)
+    return config
+
+
+def clean_up_after_exit(services: Services, ctr_id: str) -> None:
+    """What conmon's exit command does: restart by policy, clean up, and remove a container that asked for it.
+
+    Does nothing for a container that runs, or that is gone.
+    """
+    try:
+        with locked(services, ctr_id) as held:
+            restarted = lifecycle.after_exit(held)
+            over = held.status in {ContainerStatus.EXITED, ContainerStatus.STOPPED}
+            if restarted or not over or not held.config.auto_remove:
+                return
+            held.update(status=ContainerStatus.REMOVING, removing_volumes=True)
+            finish_removal(held)
+    except (NoSuchContainerError, NoSuchPodError):
+        return
+    except ContainerInUseError as error:
+        logger.warning("container %s is not removed: %s", ctr_id[:12], error)
+
+
+
+def clean_up_after_exec(services: Services, ctr_id: str, session_id: str) -> None:
+    """What conmon's exit command does after a detached exec: forget the session. One that is gone is fine."""
+    try:
+        with locked(services, ctr_id) as held:
+            remove_session(held, session_id)
+            held.emit(EventStatus.EXEC_DIED)
+    except NoSuchContainerError:
+        return

@@ -1,0 +1,193 @@
+"""Wake a container from an archive: a new record, a new layer, and the processes of the old one.
+
+    head read ▶ judged ▶ record added in state "removing" ▶ archive unpacked ▶ files applied ▶ woken ▶ running
+
+Until it runs, the record says "removing": nobody can start it by mistake, and a process that is killed leaves something
+that the next `rm`, repair or refresh finishes off. Any failure removes everything that this call made.
+
+Covers: pkg/checkpoint/checkpoint_restore.go (CRImportCheckpoint), libpod/runtime_ctr.go (RestoreContainer)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+import attrs
+import msgspec
+
+from libpod import runtime_ctr
+from libpod.checkpoint import documents, members
+from libpod.checkpoint.reader import ArchiveHead, UnpackedArchive, open_archive
+from libpod.checkpoint.report import RestoreReport
+from libpod.checkpoint.timeline import Timeline
+from libpod.checkpoint.unpack import apply_rootfs, unpack_tree
+from libpod.container_api import Container
+from libpod.container_internal import lifecycle, preflight, restoring, rootfs, specification
+from libpod.container_internal.held import LockedContainer
+from libpod.container_internal.services import Services
+from libpod.define.errors import ArchiveError, ContainerExistsError, VolumeExistsError
+from libpod.define.ids import is_full_id, new_id
+from libpod.define.status import ContainerStatus
+from libpod.linux.files import remove_tree
+from libpod.model.codec import CONTAINER_CONFIG
+from libpod.model.container_config import ContainerConfig
+from libpod.model.container_state import ContainerState
+from libpod.model.move_options import RestoreOptions
+from libpod.model.times import now
+
+READING = "reading the archive"
+JUDGING = "judging what the archive asks for"
+CREATING = "making the container"
+UNPACKING = "unpacking the archive"
+FILLING = "putting its files in place"
+_MOVED = (
+    members.CHECKPOINT_DIR,
+    members.PRE_CHECKPOINT_DIR,
+    members.ARTIFACTS,
+    members.CTR_LOG,
+    members.STATS_DUMP,
+    members.NETWORK_STATUS,
+)
+
+
+def restore_import(services: Services, options: RestoreOptions) -> tuple[Container, RestoreReport]:
+    """See `Runtime.restore`."""
+    services.require_open()
+    assert options.import_ is not None
+    path = options.import_
+    timeline = Timeline(options.progress)
+    preflight.require_criu(services)
+    with (
+        restoring.translated(options.name or path.name, timeline),
+        tempfile.TemporaryDirectory(dir=services.paths.staging, prefix="import-") as directory,
+        open_archive(path, staging=Path(directory)) as archive,
+    ):
+        with timeline.phase(READING):
+            head = archive.head()
+        with timeline.phase(JUDGING):
+            config, spec = judge(services, head, options)
+        with timeline.phase(CREATING):
+            creating = runtime_ctr.added(services, config, ContainerState(status=ContainerStatus.REMOVING))
+            held = creating.__enter__()
+        with contextlib.ExitStack() as stack:
+            stack.push(creating.__exit__)
+            stack.enter_context(_Undo(held))
+            with timeline.phase(UNPACKING):
+                unpacked = archive.unpack()
+                if unpacked.images is None:
+                    raise ArchiveError(str(path), "it holds a pre-checkpoint only", resolution="import the full checkpoint")
+            with timeline.phase(FILLING):
+                _fill(held, unpacked, options)
+                specification.write_imported(held, spec)
+            images = held.directory / members.CHECKPOINT_DIR
+            took = restoring.wake(held, images, options, timeline)
+            report = restoring.finish(held, options, timeline, took)
+    sizes = attrs.evolve(
+        report, archive_size=os.stat(path).st_size, content_size=sum(unpacked.sizes.values()), duration=timeline.total
+    )
+    return Container(services, held.config), sizes
+
+
+class _Undo:
+    """On the way out with an error: take back what `added` does not know of, before it removes the record."""
+
+    def __init__(self, held: LockedContainer) -> None:
+        self._held = held
+
+    def __enter__(self) -> _Undo:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            lifecycle.undo(error, self._clear)
+
+    def _clear(self) -> None:
+        runtime = lifecycle.runtime_of(self._held)
+        lifecycle.remove_unrecorded(self._held, runtime)
+        lifecycle.release_resources(self._held)
+
+
+def judge(services: Services, head: ArchiveHead, options: RestoreOptions) -> tuple[ContainerConfig, dict[str, object]]:
+    """The configuration that the container gets here, and the specification it ran with; refuses what cannot work.
+
+    Pure but for look-ups: nothing is made. Raises ArchiveError, ContainerExistsError, VolumeExistsError,
+    NoSuchImageError, RestoreError.
+    """
+    shown = str(options.import_)
+    document = documents.read_config(head.config, archive=shown)
+    spec = documents.read_spec(head.spec, archive=shown)
+    try:
+        config = CONTAINER_CONFIG.from_document(document)
+    except msgspec.ValidationError as error:
+        raise ArchiveError(shown, f"its {members.CONFIG_DUMP} is not a container's configuration ({error})") from error
+    config = _renamed(services, config, options, shown)
+    preflight.judge_import(services, config, spec, options, archive=shown)
+    image_id = preflight.image_of(services, config)
+    if not options.ignore_volumes:
+        for name in config.volume_names:
+            if services.state.has_volume(name):
+                raise VolumeExistsError(
+                    name,
+                    message=f"the archive brings volume {name}, which exists already",
+                    resolution="remove that volume, or keep it with ignore_volumes",
+                )
+    config = msgspec.structs.replace(
+        config,
+        spec=spec,
+        rootfs_image_id=image_id,
+        created_time=now(),
+        static_dir="",
+        shm_dir="",
+        mounts=(),
+        log_path="",
+        conmon_pid_file="",
+        pid_file="",
+        secrets_path="",
+    )
+    config = preflight.with_ports(config, options)
+    return runtime_ctr.placed(services, config), spec
+
+
+def _renamed(services: Services, config: ContainerConfig, options: RestoreOptions, shown: str) -> ContainerConfig:
+    if options.name:
+        config = msgspec.structs.replace(config, id=new_id(), name=options.name)
+    elif not is_full_id(config.id):
+        raise ArchiveError(shown, f'its container has the id "{config.id[:80]}"')
+    elif services.state.has_container(config.id):
+        taken = services.state.container_config(config.id).name
+        raise ContainerExistsError(
+            config.id,
+            message=f"the container of the archive exists here already, under the name {taken}",
+            resolution="remove it first, or give the new one another name",
+        )
+    if runtime_ctr.is_taken(services, config.name):
+        raise ContainerExistsError(config.name, resolution="remove the other one, or give this one another name")
+    return config
+
+
+def _fill(held: LockedContainer, unpacked: UnpackedArchive, options: RestoreOptions) -> None:
+    """Put everything where it belongs: images and log into the bundle, files into root, volumes and /dev/shm."""
+    staging, directory = unpacked.staging, held.directory
+    for name in _MOVED:
+        if (staging / name).exists():
+            remove_tree(directory / name)
+            os.rename(staging / name, directory / name)
+    root = rootfs.mount(held)
+    held.update(mounted=True, mount_point=str(root))
+    if not options.ignore_rootfs:
+        apply_rootfs(staging, root)
+    shm = staging / members.DEVSHM_TAR
+    if shm.exists() and held.config.mounts:
+        unpack_tree(shm, Path(held.config.shm_dir), label=members.DEVSHM_TAR)
+    if not options.ignore_volumes:
+        for name in held.config.volume_names:
+            member = members.volume_member(name)
+            if unpacked.has(member):
+                target = Path(held.services.state.volume_config(name).mount_point)
+                unpack_tree(staging / member, target, label=member)

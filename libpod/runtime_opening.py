@@ -1,0 +1,146 @@
+"""Opening and closing an engine: which drivers, in which order, and what happens after a boot.
+
+    1 configuration   2 root rights   3 directories   4 state, locks, events   5 under the alive lock, once a boot:
+    refresh           6 repair, when a killed process left a sign
+
+Nothing else: the layer store, the OCI runtime, CRIU and the host's facts are asked for by the calls that need them.
+
+Covers: libpod/runtime.go (makeRuntime, refresh, Shutdown)
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from libpod.config import EnginePaths, RuntimeConfig
+from libpod.container_internal.oci_runtimes import OciRuntimes
+from libpod.container_internal.services import Services
+from libpod.define.errors import ConfigError, NotPrivilegedError, ProgramMissingError
+from libpod.events import open_backend
+from libpod.linux.host import read_host_facts
+from libpod.lock.file_lock import FileLockManager
+from libpod.state.lmdb_state import LmdbState
+
+if TYPE_CHECKING:
+    from libpod.oci.base import OciRuntime
+    from libpod.storage.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+def open_services(settings: Mapping[str, Any]) -> Services:
+    """Everything a Runtime needs. On an error nothing stays open."""
+    config = RuntimeConfig.load(**settings)
+    if os.geteuid() != 0:
+        raise NotPrivilegedError(
+            "containers need root rights on this host, and this process has none", resolution="run it as root"
+        )
+    paths = config.paths
+    _make_directories(paths)
+    state = LmdbState(paths.durable_state, paths.volatile_state)
+    try:
+        locks = FileLockManager(paths.locks)
+        services = Services(
+            settings=dict(settings),
+            config=config,
+            paths=paths,
+            state=state,
+            locks=locks,
+            events=open_backend(config.events_backend, paths.events_log, max_size=config.events_log_max_size),
+            runtimes=OciRuntimes(
+                functools.partial(_open_runtime, config, paths), functools.partial(_default_runtime, config, paths)
+            ),
+            open_store=functools.partial(_open_store, config),
+            read_host=read_host_facts,
+        )
+        state.check_paths({"graph root": str(config.graph_root), "volume path": str(paths.volumes)})
+        if state.needs_refresh():
+            from libpod import runtime_refresh
+
+            runtime_refresh.refresh(services)
+    except BaseException:
+        state.close()
+        raise
+    return services
+
+
+def close_services(services: Services) -> None:
+    """Let go of everything; idempotent."""
+    if not services.closed:
+        services.closed = True
+        services.events.close()
+        services.locks.close()
+        services.state.close()
+
+
+def _make_directories(paths: EnginePaths) -> None:
+    # One look when all is there, which is nearly always.
+    for directory in paths.private_directories:
+        try:
+            directory.mkdir(parents=True, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"{directory} cannot be made ({error.strerror})", resolution="choose another root or runroot"
+            ) from error
+
+
+def _open_store(config: RuntimeConfig) -> Store:
+    from libpod.storage.options import StoreOptions
+    from libpod.storage.store import Store
+
+    return Store.open(
+        config.graph_root,
+        config.run_root,
+        driver=config.storage_driver,
+        options=StoreOptions.parse(config.storage_options, image_stores=[Path(store) for store in config.image_stores]),
+    )
+
+
+def _open_runtime(config: RuntimeConfig, paths: EnginePaths, name: str) -> OciRuntime:
+    from libpod.checkpoint.criu import find_criu
+    from libpod.linux.process import find_program
+    from libpod.oci.conmon import ConmonRuntime
+
+    conmon = next((place for place in config.conmon_paths if os.access(place, os.X_OK)), None) or find_program("conmon")
+    if conmon is None:
+        raise ProgramMissingError("conmon", purpose="run containers")
+    try:
+        criu: Path | None = find_criu(Path(config.criu_path) if config.criu_path else None)
+    except ProgramMissingError:
+        if config.criu_path:
+            raise
+        criu = None  # containers run without it; whoever checkpoints is told
+    return ConmonRuntime(
+        conmon=Path(conmon),
+        runtime=_runtime_path(config, name),
+        criu_directory=criu.parent if criu is not None else None,
+        environment=config.conmon_env,
+    )
+
+
+def _runtime_path(config: RuntimeConfig, name: str) -> Path:
+    from libpod.linux.process import find_program
+
+    if "/" in name:
+        places: tuple[str, ...] = (name,)
+    else:
+        places = config.runtimes.get(name, ())
+    found = next((place for place in places if os.access(place, os.X_OK)), None)
+    if found is None and "/" not in name:
+        found = find_program(name)
+    if found is None:
+        raise ProgramMissingError(name, purpose="run containers", resolution=f"install {name} or choose another runtime")
+    return Path(found)
+
+
+def _default_runtime(config: RuntimeConfig, paths: EnginePaths) -> str:
+    if config.runtime:
+        return config.runtime
+    from libpod import runtime_choice
+
+    return runtime_choice.default_runtime(config, paths.volatile / "runtime.json")

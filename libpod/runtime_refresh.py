@@ -1,0 +1,76 @@
+"""The first opening after a boot: forget what the reboot erased.
+
+Under the alive lock, so that one process does it and the others wait. Every step may be repeated, for a kill in between
+leaves the volatile half unstamped and the next opening begins again.
+
+    leftovers of the last boot removed ▶ state refreshed ▶ interrupted and automatic removals finished ▶ event
+
+Nothing is started: which containers come back is the business of a restart policy's runner (`start --all --filter
+restart-policy=always`), as with podman.
+
+Covers: libpod/runtime.go (refresh), libpod/container_internal.go (refresh)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from libpod.container_internal.services import Services
+from libpod.define.errors import LibpodError
+from libpod.define.status import ContainerStatus
+from libpod.linux import mounts
+from libpod.linux.files import remove_tree
+from libpod.model.event import EventStatus, EventType
+
+logger = logging.getLogger(__name__)
+
+
+def refresh(services: Services) -> None:
+    """Refresh, unless another process was faster."""
+    with _alive_lock(services.paths.alive_lock):
+        if not services.state.needs_refresh():
+            return
+        _remove_leftovers(services)
+        services.state.refresh()
+        _finish_removals(services)
+        services.emit(EventStatus.REFRESH, type=EventType.SYSTEM)
+
+
+@contextlib.contextmanager
+def _alive_lock(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        # Between processes only: a second thread of ours opens another description and waits as well.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leftovers(services: Services) -> None:
+    """Files of processes that are gone. A namespace or mount that is still there was not ended by a reboot; it goes too."""
+    paths = services.paths
+    for directory in (paths.exits, paths.volatile / "persist", paths.sockets, paths.netns_directory):
+        for entry in list(directory.iterdir()):
+            while mounts.is_mount_point(entry):
+                mounts.unmount(entry, mounts.MNT_DETACH)
+            remove_tree(entry)
+    for entry in list(paths.staging.iterdir()):
+        remove_tree(entry)
+
+
+def _finish_removals(services: Services) -> None:
+    from libpod import runtime_ctr
+
+    for config, state in services.state.containers():
+        over = state.status is ContainerStatus.REMOVING
+        if over or (config.auto_remove and state.status is ContainerStatus.EXITED):
+            try:
+                runtime_ctr.remove_container(services, config.id, volumes=True, ignore_missing=True)
+            except LibpodError as error:
+                logger.warning("container %s cannot be removed: %s", config.name, error)
