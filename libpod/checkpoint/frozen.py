@@ -244,7 +244,12 @@ def _header(
 
 
 def is_portable_xattr(key: str) -> bool:
-    """Whether an extended attribute means the same on another host. `trusted.*` and SELinux labels do not."""
+    """Whether an extended attribute means the same on another host. `trusted.*` and SELinux labels do not.
+
+    A name with an equals sign has no form in a PAX record and does not travel.
+    """
+    if "=" in key:
+        return False
     return key in _PORTABLE_XATTRS or (
         key.startswith("user.")
         and not key.startswith(("user.overlay.", "user.fuseoverlayfs.", "user.containers."))

@@ -101,7 +101,8 @@ def _unpack(source: ByteSource | Path, root: Path, *, label: str, is_rootfs: boo
 def remove_deleted(document: bytes, root: Path) -> int:
     """Remove the paths that deleted.files lists, each with all below it; returns how many there were to remove.
 
-    The last part of a path is never followed: what was deleted is the link, not what it points to.
+    The last part of a path is never followed: what was deleted is the link, not what it points to. The time of change
+    of the directory it was in stays, so that a removal does not undo what the diff has set.
     """
     label = members.DELETED_FILES
     try:
@@ -120,10 +121,13 @@ def remove_deleted(document: bytes, root: Path) -> int:
             if not parts:
                 raise ArchiveError(label, "it asks to delete the whole root")
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                parent = open_inside(descriptor, "/".join(parts[:-1]), os.O_PATH | os.O_DIRECTORY)
+                parent = open_inside(descriptor, "/".join(parts[:-1]), _DIRECTORY_FLAGS)
                 try:
+                    before = os.fstat(parent)
                     _remove(parent, parts[-1])
                     removed += 1
+                    # The directory's own entry in the diff, if any, has said when it changed.
+                    os.utime(parent, ns=(before.st_atime_ns, before.st_mtime_ns))
                 finally:
                     os.close(parent)
     except OSError as error:
@@ -323,6 +327,8 @@ class _Unpacker:
         os.utime(name, ns=times, dir_fd=parent, follow_symlinks=False)
 
     def _set_xattrs(self, where: str, header: TarHeader, *, follow: bool) -> None:
+        if header.kind is TarKind.DIRECTORY:
+            self._drop_xattrs(where, header)
         for key, value in header.xattrs.items():
             if not is_portable_xattr(key):
                 continue
@@ -332,6 +338,19 @@ class _Unpacker:
                 if error.errno not in (errno.ENOTSUP, errno.EPERM):
                     raise
                 self._skipped.append(f"attribute {key} of /{header.name.strip('/')} is not supported here")
+
+    @staticmethod
+    def _drop_xattrs(where: str, header: TarHeader) -> None:
+        """Take away what a directory that was there already has and the entry has not."""
+        try:
+            present = os.listxattr(where)
+        except OSError as error:
+            if error.errno != errno.ENOTSUP:
+                raise
+            return
+        for key in present:
+            if is_portable_xattr(key) and key not in header.xattrs:
+                os.removexattr(where, key)
 
     # ---- directories ----------------------------------------------------------------------------------------------
 
