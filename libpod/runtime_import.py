@@ -38,6 +38,7 @@ from libpod.model.container_config import ContainerConfig
 from libpod.model.container_state import ContainerState
 from libpod.model.move_options import RestoreOptions
 from libpod.model.times import now
+from libpod.spec.finalize import import_template
 
 READING = "reading the archive"
 JUDGING = "judging what the archive asks for"
@@ -139,7 +140,7 @@ def judge(services: Services, head: ArchiveHead, options: RestoreOptions) -> tup
                 )
     config = msgspec.structs.replace(
         config,
-        spec=spec,
+        spec=import_template(spec, config),
         rootfs_image_id=image_id,
         created_time=now(),
         static_dir="",

@@ -24,7 +24,7 @@ from libpod.linux import devices
 from libpod.linux.files import write_atomic
 from libpod.linux.openat import open_inside
 from libpod.spec import hooks, seccomp
-from libpod.spec.finalize import FinalFacts, finalize_for_restore, finalize_spec, import_template, working_directory
+from libpod.spec.finalize import FinalFacts, finalize_for_restore, finalize_spec, working_directory
 from libpod.spec.namespaces import borrowed, proc_path
 
 Document = dict[str, Any]
@@ -78,11 +78,6 @@ def write_restored(held: LockedContainer, prepared: Prepared, document: Document
 def write_imported(held: LockedContainer, document: Mapping[str, Any]) -> None:
     """Keep the specification that came with an archive, as config.json until the restore replaces it."""
     _write(held, dict(document))
-
-
-def imported_template(held: LockedContainer, document: Mapping[str, Any]) -> Document:
-    """The template for later starts of an imported container."""
-    return import_template(document, held.config)
 
 
 def read_config(path: Path) -> Document:
