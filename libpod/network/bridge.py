@@ -32,6 +32,7 @@ from libpod.define.errors import NetworkError, short
 from libpod.linux.links import links as host_links
 from libpod.linux.namespaces import opened_namespace
 from libpod.network import strays, sysctls, wiring
+from libpod.network.aardvark import SEARCH_DOMAIN, Aardvark
 from libpod.network.base import ContainerNetwork, NetworkAttachment, NetworkBackend, Stray
 from libpod.network.definitions import BRIDGE, NetworkDefinition
 from libpod.network.firewall import Firewall
@@ -48,12 +49,14 @@ class BridgeBackend(NetworkBackend):
 
     name = "bridge"
 
-    def __init__(self, run_directory: Path) -> None:
+    def __init__(self, run_directory: Path, *, aardvark: str | None = None) -> None:
+        """*aardvark* is the program that serves names (`aardvark.find_aardvark`), None for no DNS."""
         digest = hashlib.sha256(os.fsencode(run_directory)).hexdigest()
         self.owner = digest[:8]
         self.group = int(digest[:8], 16) >> 1 | 1
         self.firewall = Firewall(f"libpod_{self.owner}")
         self._run_directory = run_directory
+        self._dns = Aardvark(run_directory, aardvark) if aardvark else None
 
     # -- the interface
     # ------------------------------------------------------------------------------------------
@@ -70,13 +73,18 @@ class BridgeBackend(NetworkBackend):
                     self._wire(request, namespace, wanted)
                     if request.ports:
                         self.firewall.publish(request.container_id, planned, request.ports)
+                    if self._dns:
+                        self._dns.add(
+                            request.container_id, request.container_name, _named(wanted), request.dns_servers
+                        )
             except BaseException as error:
                 try:
                     self._unwire(request, networks, withdraw=len(wanted) == len(planned))
                 except NetworkError as second:
                     error.add_note(f"roll-back: {second}")
                 raise
-        return status_of(wanted)
+        served = [link.attachment.network for link in _named(wanted)] if self._dns else []
+        return status_of(wanted, dns_networks=served, search=SEARCH_DOMAIN)
 
     def teardown(self, request: ContainerNetwork) -> None:
         with self._locked():
@@ -222,6 +230,9 @@ class BridgeBackend(NetworkBackend):
         errors: list[NetworkError] = []
         if withdraw:
             _attempt(errors, lambda: self.firewall.withdraw(request.container_id))
+        if self._dns is not None:
+            dns = self._dns
+            _attempt(errors, lambda: dns.remove(request.container_id, [item.network for item in gone]))
         _attempt(errors, lambda: self._delete_links(request, gone))
         _attempt(errors, lambda: self._remove_idle_bridges([item.definition for item in gone]))
         if errors:
@@ -311,6 +322,17 @@ def _configure(there: Wiring, planned: Sequence[PlannedLink]) -> None:
     for link in planned:
         for route in link.routes:
             there.add_route(indexes[link.attachment.interface], route)
+
+
+def _named(planned: Sequence[PlannedLink]) -> list[PlannedLink]:
+    """Those whose network has a name server, which listens on the bridge's addresses."""
+    return [
+        link
+        for link in planned
+        if link.definition.dns_enabled
+        and _has_rules(link.definition)
+        and any(subnet.gateway for subnet in link.definition.subnets)
+    ]
 
 
 def _has_rules(definition: NetworkDefinition) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
+from collections.abc import Collection, Sequence
 
 import attrs
 
@@ -78,14 +79,22 @@ def derived_mac(owner: str, container_id: str, network: str) -> str:
     return raw.hex(":")
 
 
-def status_of(links: tuple[PlannedLink, ...]) -> NetworkStatus:
-    """What the container is told about its networks."""
-    return {
-        link.attachment.network: StatusBlock(
-            interfaces={link.attachment.interface: NetInterface(subnets=link.addresses, mac_address=link.mac)}
+def status_of(
+    links: Sequence[PlannedLink], *, dns_networks: Collection[str] = (), search: str = ""
+) -> NetworkStatus:
+    """What the container is told about its networks; a server answers on the gateways of *dns_networks*."""
+    status: NetworkStatus = {}
+    for link in links:
+        served = link.attachment.network in dns_networks
+        gateways = tuple(item.gateway for item in link.addresses if item.gateway)
+        status[link.attachment.network] = StatusBlock(
+            interfaces={
+                link.attachment.interface: NetInterface(subnets=link.addresses, mac_address=link.mac)
+            },
+            dns_server_ips=gateways if served else (),
+            dns_search_domains=(search,) if served and search else (),
         )
-        for link in links
-    }
+    return status
 
 
 def normalized_mac(text: str) -> str:

@@ -1,0 +1,131 @@
+"""Names by aardvark-dns: its configuration and its process, for the bridge driver.
+
+    <run directory>/aardvark-dns/<network>     listening addresses, then one line per container:
+                                               id, IPv4 addresses, IPv6 addresses, names (lists with commas)
+    <run directory>/aardvark-dns/aardvark.pid  written by the server
+
+Everything happens under the driver's lock. A file appears whole; the server reads all of them at its start
+and at SIGHUP, and ends by itself when none is left. A kill between a file and the signal leaves a server
+that is one change behind until the next.
+
+Covers: netavark src/dns/aardvark.rs
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from libpod.define.errors import HostError, NetworkError
+from libpod.linux.process import find_program, spawned
+from libpod.network.names import dns_names
+from libpod.network.plan import PlannedLink
+
+SEARCH_DOMAIN = "dns.podman"
+_PLACES = "/usr/libexec/podman:/usr/lib/podman:/usr/local/libexec/podman:/usr/local/lib/podman"
+_PORT = "53"
+
+
+def find_aardvark() -> str | None:
+    """Where the server is installed, None when it is not."""
+    return find_program("aardvark-dns", path=_PLACES)
+
+
+class Aardvark:
+    """One server with the configuration in *run_directory*."""
+
+    def __init__(self, run_directory: Path, program: str) -> None:
+        self._directory = run_directory / "aardvark-dns"
+        self._program = program
+
+    def add(self, container_id: str, name: str, links: Sequence[PlannedLink], servers: Sequence[str]) -> None:
+        """Make the container known on the networks of *links* that have DNS enabled."""
+        for link in links:
+            lines = self._lines(link.definition.name)
+            gateways = ",".join(subnet.gateway for subnet in link.definition.subnets if subnet.gateway)
+            header = " ".join(filter(None, (gateways, ",".join(link.definition.network_dns_servers))))
+            kept = [line for line in lines[1:] if not line.startswith(f"{container_id} ")]
+            self._write(link.definition.name, [header, *kept, _entry(container_id, name, link, servers)])
+        if links:
+            self._notify(start=True)
+
+    def remove(self, container_id: str, networks: Sequence[str]) -> None:
+        """Forget the container on *networks*; unknown is fine."""
+        changed = False
+        for network in networks:
+            lines = self._lines(network)
+            kept = [line for line in lines[1:] if not line.startswith(f"{container_id} ")]
+            if len(kept) + 1 < len(lines):
+                changed = True
+                if kept:
+                    self._write(network, [lines[0], *kept])
+                else:
+                    os.unlink(self._directory / network)
+        if changed:
+            self._notify(start=False)
+
+    def known(self) -> dict[str, list[str]]:
+        """Network → ids of the containers that are known there."""
+        try:
+            names = [name for name in os.listdir(self._directory) if name != "aardvark.pid"]
+        except FileNotFoundError:
+            return {}
+        return {name: [line.partition(" ")[0] for line in self._lines(name)[1:]] for name in names}
+
+    def _notify(self, *, start: bool) -> None:
+        pid = self._pid()
+        if pid is not None:
+            os.kill(pid, signal.SIGHUP)
+        elif start:
+            self._start()
+
+    def _start(self) -> None:
+        argv = [self._program, "--config", str(self._directory), "-p", _PORT, "run"]
+        try:
+            with spawned(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+                status = child.wait(timeout=30)
+        except subprocess.TimeoutExpired as error:
+            raise NetworkError("aardvark-dns did not start within 30 seconds") from error
+        except (OSError, HostError) as error:
+            raise NetworkError(f"aardvark-dns cannot be started ({error})") from error
+        if status != 0:
+            raise NetworkError(
+                f"aardvark-dns ended with status {status} at its start",
+                resolution="see whether another server has port 53 of the bridge, or disable DNS for the network",
+            )
+
+    def _pid(self) -> int | None:
+        """The running server; a number in the file that is somebody else's by now does not count."""
+        try:
+            pid = int((self._directory / "aardvark.pid").read_text())
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError, ValueError):
+            return None
+        return pid if os.fsencode(self._directory) in words else None
+
+    def _lines(self, network: str) -> list[str]:
+        try:
+            return (self._directory / network).read_text().splitlines() or [""]
+        except FileNotFoundError:
+            return [""]
+
+    def _write(self, network: str, lines: Sequence[str]) -> None:
+        # Prepared outside the directory: the server takes every file in it for a network.
+        temporary = self._directory.parent / f".tmp-aardvark-{network}"
+        self._directory.mkdir(parents=True, exist_ok=True)
+        temporary.write_text("".join(f"{line}\n" for line in lines))
+        os.rename(temporary, self._directory / network)
+
+
+def _entry(container_id: str, name: str, link: PlannedLink, servers: Sequence[str]) -> str:
+    addresses = [address.address for address in link.addresses]
+    fields = [
+        container_id,
+        ",".join(item for item in addresses if ":" not in item),
+        ",".join(item for item in addresses if ":" in item),
+        ",".join(dns_names(container_id, name, link.attachment.aliases)),
+    ]
+    return " ".join([*fields, ",".join(servers)] if servers else fields)
