@@ -69,7 +69,9 @@ class Sandbox:
 
 
 def _checked(argv: list[str], accept: tuple[int, ...]) -> subprocess.CompletedProcess[str]:
-    result = subprocess.run(argv, capture_output=True, text=True, timeout=110, check=False)
+    result = subprocess.run(
+        argv, capture_output=True, encoding="utf-8", errors="surrogateescape", timeout=110, check=False
+    )
     assert result.returncode in accept, f"{argv} ended with {result.returncode}: {result.stderr}"
     return result
 
