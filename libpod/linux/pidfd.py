@@ -45,18 +45,41 @@ class ProcessIdentity:
 
 def start_time(pid: int) -> int | None:
     """When process *pid* started, in clock ticks since boot; None when there is no such process."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields else None
+
+
+def process_state(pid: int) -> str:
+    """One letter: R, S, D, T, Z, X …; empty when there is no such process."""
+    fields = _stat(pid)
+    return fields[0].decode() if fields else ""
+
+
+def _stat(pid: int) -> list[bytes]:
+    """The fields of /proc/<pid>/stat from the third on."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as stream:
             text = stream.read()
     except (FileNotFoundError, ProcessLookupError):
-        return None
+        return []
     # The command name is in parentheses and may hold spaces and parentheses itself: count after the last one.
-    return int(text[text.rindex(b")") + 2 :].split()[19])
+    return text[text.rindex(b")") + 2 :].split()
 
 
 def boot_id() -> str:
     """The kernel's name for the time since the last boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def children(identity: ProcessIdentity) -> list[ProcessIdentity]:
+    """The child processes of a process now; empty when it is gone, or the kernel does not tell."""
+    found = []
+    for task in Path(f"/proc/{identity.pid}/task").glob("*/children"):
+        try:
+            found += [ProcessIdentity.of(int(word)) for word in task.read_text().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # the thread ended
+    return found if identity.alive() else []
 
 
 def open_pidfd(identity: ProcessIdentity) -> int | None:
@@ -110,6 +133,19 @@ def send_signal(identity: ProcessIdentity, number: int) -> bool:
         except ProcessLookupError:
             return False
         return True
+
+
+def stop_process(identity: ProcessIdentity, timeout: float = 1.0) -> bool:
+    """Stop (SIGSTOP) a process and wait until it stands; False when it is gone or does not stop in time."""
+    if not send_signal(identity, signals.SIGSTOP):
+        return False
+    deadline = time.monotonic() + timeout
+    # Only a parent is told of a stop; it is a matter of microseconds.
+    while identity.alive() and time.monotonic() < deadline:
+        if process_state(identity.pid) in ("T", "t"):
+            return True
+        time.sleep(0.0002)
+    return False
 
 
 def wait_end(identity: ProcessIdentity, timeout: float | None = None) -> bool:

@@ -226,7 +226,11 @@ class OciRuntime(abc.ABC):
 
     @abc.abstractmethod
     def remove_leftovers(self, bundle: Bundle) -> None:
-        """Remove what an earlier life left: sockets, FIFOs, exit file, persist directory, oci-log, pid files."""
+        """Remove what an earlier life left: sockets, FIFOs, exit file, persist directory, oci-log, pid files.
+
+        A conmon that a dead driver left creating is killed; one that is about to unlink its socket is awaited, for a
+        moment. InvalidStateError when the container runs.
+        """
 
     @abc.abstractmethod
     def launching(

@@ -50,6 +50,8 @@ def checkpoint(programs: Programs, bundle: Bundle, request: DumpRequest, launche
     if not (request.leave_running or request.pre_dump):
         if wait_exit(bundle, launched, EXIT_TIMEOUT) is None:
             logger.warning("conmon of container %s has not noticed that it was checkpointed", bundle.name)
+        # With its pid file gone, nobody takes this conmon for one that hangs; it may run the exit command for long.
+        bundle.conmon_pid_file.unlink(missing_ok=True)
         bundle.exit_file.unlink(missing_ok=True)
         remove_tree(bundle.persist_dir)
         # The runtime has removed its state and cgroups already; this finds what it forgot.

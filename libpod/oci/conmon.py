@@ -81,7 +81,7 @@ class ConmonRuntime(OciRuntime):
         return discovery.conmon_version(self._programs.conmon)
 
     def remove_leftovers(self, bundle: Bundle) -> None:
-        launch.remove_leftovers(bundle)
+        launch.remove_leftovers(self._programs, bundle)
 
     def launching(
         self, bundle: Bundle, restore: RestoreRequest | None = None, *, pass_fds: Sequence[int] = ()

@@ -10,8 +10,9 @@ config.json is removed on entry and is written last: a conmon that goes on by it
 that is left early kills conmon, which has not forked yet, before the channel closes.
 
 What a crash leaves, by moment: before the byte, nothing but a log file and a conmon that fails by itself (and runs the
-exit command); after it, a created or restored container with its monitor and its files: `rediscover` in
-`libpod.oci.conmon`, or the next `launching`, which deletes a created one and refuses a running one.
+exit command); after it, a created or restored container with its monitor and its files, or one that is just being
+made. The next `launching` ends what is being made or was created, and refuses what runs; `rediscover` finds both. The
+note ``conmon.front`` in the run directory covers the millisecond before conmon.pid is written.
 
 Covers: oci_conmon_common.go (createOCIContainer, restore)
 """
@@ -134,6 +135,7 @@ class Launch:
     def _abandon(self) -> None:
         """Undo what conmon did or is doing. The runtime dies with the monitor that forked it (PDEATHSIG)."""
         if not self._released:
+            # Before the channel closes: conmon would take that for the byte.
             self._front.kill()
             self._front.wait()
         else:
@@ -143,11 +145,9 @@ class Launch:
                 self._front.kill()
             # A monitor that has failed by itself is not killed: it runs the exit command, and waits for it.
             if not self._reported:
-                monitor = _conmon_identity(self._bundle)
-                pidfd.send_signal(monitor, signal.SIGKILL)
-                pidfd.wait_end(monitor, SILENCE_TIMEOUT)
+                _kill_monitor(self._programs, self._bundle, _conmon_identity(self._bundle))
             delete(self._programs, self._bundle, force=True)
-        for path in _conmon_files(self._bundle):
+        for path in (*_conmon_files(self._bundle), self._bundle.conmon_pid_file, _front_note(self._bundle)):
             path.unlink(missing_ok=True)
 
 
@@ -184,6 +184,8 @@ def launching(
         gate_theirs.close()
         if output is not None:
             output.close()
+        front_identity = ProcessIdentity.of(front.pid)
+        _front_note(bundle).write_text(f"{front_identity.pid} {front_identity.start_time}")
         launch = Launch(programs, bundle, restore, front=front, gate=gate, sync=sync, printed=printed)
         try:
             yield launch
@@ -231,36 +233,108 @@ def await_socket(path: Path, sync: socket.socket, timeout: float) -> bool:
 def clear_the_way(programs: Programs, bundle: Bundle) -> None:
     """Make sure that nothing of an earlier life is in the way of a new one.
 
-    A container that a dead driver created and never started is deleted. One that runs is refused: starting a second
-    conmon would replace its sockets and cut the living monitor off.
+    What a dead driver created, or is still being created for it, is ended. A container that runs is refused: starting
+    a second conmon would replace its sockets and cut the living monitor off.
     """
+    _require_not_running(programs, bundle)
+    _end_stray_monitor(programs, bundle)
     root = state_files.state_root(programs.runtime_name, bundle)
-    if root is not None and (root / bundle.id).exists():
-        state = state_files.read_state(root / bundle.id)
-        if state is not None and state.started and state.init.alive():
-            raise InvalidStateError(
-                f"container {bundle.name} runs already, as process {state.init.pid}",
-                resolution="stop it first; it may have been started by a program that died",
-            )
+    if root is None or (root / bundle.id).exists():
         delete(programs, bundle, force=True)
-    remove_leftovers(bundle)
+    remove_leftovers(programs, bundle)
     bundle.config_file.unlink(missing_ok=True)
 
 
-def remove_leftovers(bundle: Bundle) -> None:
-    """See `OciRuntime.remove_leftovers`. Waits for an earlier conmon that is just about to unlink its socket."""
+def remove_leftovers(programs: Programs, bundle: Bundle) -> None:
+    """See `OciRuntime.remove_leftovers`."""
+    _require_not_running(programs, bundle)
+    _end_stray_monitor(programs, bundle)
     _await_silence(bundle)
-    for path in _conmon_files(bundle):
-        path.unlink(missing_ok=True)
     for path in (
+        *_conmon_files(bundle),
         bundle.exit_file,
         bundle.oci_log,
         bundle.pid_file,
         bundle.conmon_pid_file,
+        _front_note(bundle),
+        bundle.pid_file.with_name(f".{bundle.pid_file.name}"),  # of a runtime that was killed while it wrote
         bundle.directory / "oom",
     ):
         path.unlink(missing_ok=True)
     remove_tree(bundle.persist_dir)
+
+
+def _require_not_running(programs: Programs, bundle: Bundle) -> None:
+    root = state_files.state_root(programs.runtime_name, bundle)
+    state = state_files.read_state(root / bundle.id) if root is not None else None
+    if state is not None and state.started and state.init.alive():
+        raise InvalidStateError(
+            f"container {bundle.name} runs already, as process {state.init.pid}",
+            resolution="stop it first; it may have been started by a program that died",
+        )
+
+
+def _end_stray_monitor(programs: Programs, bundle: Bundle) -> None:
+    """Kill a conmon that creates, or has failed to create, for a driver that died.
+
+    Its front process goes on by itself and ends when the monitor's pid is written down: that is awaited. With an exit
+    file the monitor is on its way out and is left alone. One that failed may be waiting for its exit command, which
+    waits for the lock that our caller holds: waiting for it would be for ever. The runtime dies with it.
+    """
+    front = _noted_front(bundle)
+    if front is not None and not pidfd.wait_end(front, SILENCE_TIMEOUT):
+        pidfd.send_signal(front, signal.SIGKILL)
+    if bundle.exit_file.exists():
+        return
+    monitor = _conmon_identity(bundle)
+    if _is_conmon_of(monitor, bundle):
+        logger.warning("container %s: ending conmon %d that nobody waits for", bundle.name, monitor.pid)
+        _kill_monitor(programs, bundle, monitor)
+
+
+def _kill_monitor(programs: Programs, bundle: Bundle, monitor: ProcessIdentity) -> None:
+    """Kill a monitor together with the runtime that it may have forked, and wait for both.
+
+    The runtime asks for death with its parent, but a moment after it was forked; so conmon is stopped first, lest it
+    forks unseen. Spared are the exit command and the container's init (`runc init`, without the id).
+    """
+    ours = {os.fsencode(programs.runtime), os.fsencode(programs.conmon)}
+    pidfd.stop_process(monitor)
+    forked = [
+        child
+        for child in pidfd.children(monitor)
+        if (argv := _argv(child)) and argv[0] in ours and bundle.id.encode() in argv
+    ]
+    for process in (monitor, *forked):
+        pidfd.send_signal(process, signal.SIGKILL)
+    for process in (monitor, *forked):
+        pidfd.wait_end(process, SILENCE_TIMEOUT)
+
+
+def _argv(process: ProcessIdentity) -> list[bytes]:
+    """The command line of a process; empty when it is gone, or a zombie."""
+    try:
+        return Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _is_conmon_of(process: ProcessIdentity, bundle: Bundle) -> bool:
+    """Whether a pid out of a file, which may be older than a reboot, is the container's conmon."""
+    return bundle.id.encode() in _argv(process)
+
+
+def _front_note(bundle: Bundle) -> Path:
+    """Where a launch notes conmon's front process, which has no pid file yet."""
+    return bundle.run_dir / "conmon.front"
+
+
+def _noted_front(bundle: Bundle) -> ProcessIdentity | None:
+    try:
+        pid, started = _front_note(bundle).read_text().split()
+        return ProcessIdentity(int(pid), int(started))
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _await_silence(bundle: Bundle) -> None:

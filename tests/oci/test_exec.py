@@ -8,7 +8,7 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -29,8 +29,8 @@ def running(shop: Workshop) -> tuple[Bundle, Launched]:
 
 
 @pytest.fixture
-def bundle(running: tuple[Bundle, Launched]) -> Iterator[Bundle]:
-    yield running[0]
+def bundle(running: tuple[Bundle, Launched]) -> Bundle:
+    return running[0]
 
 
 def request(bundle: Bundle, args: Sequence[str], **options: Any) -> ExecRequest:
@@ -177,7 +177,9 @@ def test_a_session_whose_conmon_is_killed_has_no_code(shop: Workshop, bundle: Bu
         assert process.wait(PATIENCE) == -1
 
 
-def test_exec_is_refused_in_a_container_that_has_ended(shop: Workshop, running: tuple[Bundle, Launched]) -> None:
+def test_exec_is_refused_in_a_container_that_has_ended(
+    shop: Workshop, running: tuple[Bundle, Launched]
+) -> None:
     bundle, launched = running
     shop.runtime.signal(bundle, launched.init, signal.SIGKILL)
     shop.code(bundle, launched)

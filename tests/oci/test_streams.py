@@ -126,7 +126,11 @@ def test_detach_keys_let_go_and_the_container_runs_on(shop: Workshop) -> None:
     bundle, launched = shop.create(["cat"], bundle=shop.bundle(terminal=True))
     ours, theirs = os.openpty()
     out = io.BytesIO()
-    with shop.runtime.attach(bundle) as stream, open(ours, "wb", buffering=0) as keyboard, open(theirs, "rb") as tty:
+    with (
+        shop.runtime.attach(bundle) as stream,
+        open(ours, "wb", buffering=0) as keyboard,
+        open(theirs, "rb") as tty,
+    ):
         import tty as terminals
 
         terminals.setraw(tty.fileno())
@@ -157,7 +161,9 @@ def test_two_clients_both_get_everything(shop: Workshop) -> None:
     assert seen == [b"".join(b"%d\n" % number for number in range(1, 2001))] * 2
 
 
-def test_passthrough_gives_the_container_our_own_streams(shop: Workshop, capfd: pytest.CaptureFixture[str]) -> None:
+def test_passthrough_gives_the_container_our_own_streams(
+    shop: Workshop, capfd: pytest.CaptureFixture[str]
+) -> None:
     bundle = attrs.evolve(shop.bundle(), log_driver="passthrough", log_path=None)
     shop.made.append(bundle)
     bundle, launched = shop.run(["echo", "straight"], bundle=bundle)
