@@ -1,7 +1,7 @@
 """Devices of a container: nodes to make, and what the devices cgroup lets through.
 
 The runtime itself makes null, zero, full, random, urandom, tty and ptmx and allows them. Everything else is denied
-first and then allowed one by one, except for a privileged container, which has all devices of the host and no rule.
+first and then allowed one by one; a privileged container has all devices of the host and may use any.
 
 Covers: pkg/specgen/generate/config_linux.go (DevicesFromPath, addDevice), pkg/util (AddPrivilegedDevices)
 """
@@ -17,19 +17,7 @@ from libpod.model.limits import DeviceRequest, DeviceRule
 from libpod.spec.document import Device, DeviceAccess
 
 DENY_ALL: DeviceAccess = {"allow": False, "access": "rwm"}
-
-_RUNTIME_MADE = frozenset(
-    {
-        "/dev/null",
-        "/dev/zero",
-        "/dev/full",
-        "/dev/random",
-        "/dev/urandom",
-        "/dev/tty",
-        "/dev/ptmx",
-        "/dev/console",
-    }
-)
+ALLOW_ALL: DeviceAccess = {"allow": True, "access": "rwm"}
 
 
 def requested(
@@ -91,5 +79,5 @@ def access(rule: DeviceRule) -> DeviceAccess:
 
 
 def privileged(nodes: Iterable[DeviceNode]) -> list[Device]:
-    """All devices of the host but those the runtime makes itself."""
-    return [entry(node, node.path) for node in nodes if node.path not in _RUNTIME_MADE]
+    """All devices of the host, where they are there."""
+    return [entry(node, node.path) for node in nodes]

@@ -29,7 +29,7 @@ from libpod.spec import annotations as names
 from libpod.spec import capabilities, devices, hooks, mounts, rlimits, seccomp
 from libpod.spec.document import Document, MountEntry
 from libpod.spec.environment import with_missing
-from libpod.spec.namespaces import cgroups_path, has_own, with_path
+from libpod.spec.namespaces import cgroups_path, has_entry, has_own, with_path
 from libpod.spec.users import ResolvedUser
 
 ENGINE_FILES = frozenset(
@@ -199,7 +199,9 @@ def _bind(destination: str, source: str, options: list[str]) -> MountEntry:
 
 
 def add_engine_files(document: Document, config: ContainerConfig, facts: FinalFacts) -> None:
+    """The engine's binds, where no user mounted something – nor on /run, whose content is then the user's alone."""
     read_only = bool(document.get("root", {}).get("readonly"))
+    taken = {entry["destination"] for entry in document["mounts"]}
     generated = [
         mounts.generated_bind(
             destination,
@@ -208,6 +210,7 @@ def add_engine_files(document: Document, config: ContainerConfig, facts: FinalFa
             own_shm=destination == mounts.SHM and source == config.shm_dir,
         )
         for destination, source in facts.bind_mounts.items()
+        if not (destination.startswith("/run/") and "/run" in taken)
     ]
     document["mounts"] = mounts.with_generated(document["mounts"], generated)
 
@@ -236,13 +239,16 @@ def set_cgroup(document: Document, config: ContainerConfig, facts: FinalFacts) -
 
 
 def set_hostname(document: Document, config: ContainerConfig, facts: FinalFacts) -> None:
-    """The name of the container, which the process also finds in HOSTNAME; the host's without a UTS namespace."""
+    """The name of the container, which the process also finds in HOSTNAME; the host's without a UTS namespace.
+
+    In somebody else's UTS namespace the name is theirs and not to be set.
+    """
     name = str(document.get("hostname") or config.short_id)
     if has_own(document, "uts"):
         document["hostname"] = name
     else:
         document.pop("hostname", None)
-        name = facts.host.hostname
+        name = name if has_entry(document, "uts") else facts.host.hostname
     home = facts.user.home if facts.user is not None else "/"
     process = document["process"]
     process["env"] = with_missing(

@@ -277,9 +277,18 @@ def _template(request: _Request, namespaces: PlannedNamespaces, planned: Planned
     }
     if request.read_only:
         document["root"]["readonly"] = True
-    if options.hostname:
-        document["hostname"] = options.hostname
+    hostname = options.hostname or _inherited_hostname(request, namespaces)
+    if hostname:
+        document["hostname"] = hostname
     return document
+
+
+def _inherited_hostname(request: _Request, namespaces: PlannedNamespaces) -> str:
+    """The name that comes with a shared UTS namespace, or with the host's network; empty: the id's."""
+    owner = namespaces.owners.get("uts")
+    if owner is not None:
+        return str(owner.spec.get("hostname") or owner.short_id)
+    return request.host.hostname if namespaces.modes["network"].kind is NamespaceKind.HOST else ""
 
 
 def _process(request: _Request) -> dict[str, Any]:
@@ -431,7 +440,10 @@ def _linux(request: _Request, namespaces: PlannedNamespaces) -> dict[str, Any]:
             options, pids_limit=request.defaults.pids_limit, host=request.host, devices=request.around.devices
         )
     )
-    if not request.privileged:
+    if request.privileged:
+        if not in_user_namespace:
+            limits = {"devices": [devices.ALLOW_ALL.copy()], **limits}
+    else:
         asked = [*map(parse_device, request.defaults.devices), *options.devices]
         nodes, rules = devices.requested(asked, request.around.devices)
         if nodes:

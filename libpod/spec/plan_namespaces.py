@@ -40,6 +40,8 @@ class PlannedNamespaces:
     """The decision. `fields` belong into the record, `entries` into its template."""
 
     modes: Mapping[str, NamespaceMode]
+    owners: Mapping[str, ContainerConfig]
+    """Namespace → the container it is taken from."""
     entries: list[Namespace]
     fields: dict[str, Any]
 
@@ -76,7 +78,9 @@ def plan_namespaces(
             mode = NamespaceMode(NamespaceKind.CONTAINER, owners[namespace].id)
         modes[namespace] = mode
     _check_user(options, modes)
-    return PlannedNamespaces(modes=modes, entries=_entries(modes), fields=_fields(modes, owners))
+    return PlannedNamespaces(
+        modes=modes, owners=owners, entries=_entries(modes), fields=_fields(modes, owners)
+    )
 
 
 def _defaults(config: RuntimeConfig, host: HostFacts) -> dict[str, NamespaceMode]:

@@ -31,13 +31,14 @@ def exec_process(
 ) -> dict[str, Any]:
     """The document for the runtime's `exec --process`.
 
-    *document* is the container's final specification, its `config.json`. *user* is the one the exec runs as: the container's
-    own when the options name none.
+    *document* is the container's final specification, its `config.json`. *user* is the one the exec runs as: the
+    container's own when the options name none.
     """
     process: Mapping[str, Any] = document["process"]
     result: dict[str, Any] = copied(process)
     result["args"] = list(options.command)
-    result["env"] = merged(result.get("env") or (), {"HOME": user.home, **options.env})
+    inherited = [entry for entry in result.get("env") or () if not entry.startswith("HOME=")]
+    result["env"] = merged(inherited, {**({"HOME": user.home} if user.home else {}), **options.env})
     result["cwd"] = options.workdir or result.get("cwd") or "/"
     result["user"] = _user(user, umask if umask is not None else (process.get("user") or {}).get("umask"))
     result.pop("terminal", None)

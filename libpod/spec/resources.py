@@ -61,9 +61,9 @@ def _memory(options: CreateOptions) -> dict[str, Any]:
         found["limit"] = options.memory
     if options.memory_reservation is not None:
         found["reservation"] = options.memory_reservation
-    if options.memory_swap is not None:
+    if options.memory_swap is not None and options.memory_swap >= 0:
         found["swap"] = options.memory_swap
-    elif options.memory is not None:
+    elif options.memory is not None and options.memory_swap is None:
         found["swap"] = 2 * options.memory
     if options.memory_swappiness is not None and options.memory_swappiness >= 0:
         found["swappiness"] = options.memory_swappiness

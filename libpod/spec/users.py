@@ -1,7 +1,7 @@
 """Users and groups, looked up in the texts of a container's own /etc/passwd and /etc/group.
 
 The texts come from an image and are believed only as far as they parse: a line that does not is skipped. Names win over
-numbers; a number that is in no file is taken as it is, with group 0 and home `/`.
+numbers; a number that is in no file is taken as it is, with group 0 and no home.
 
 Covers: libpod/lookup, pkg/lookup, github.com/moby/sys/user (GetExecUser)
 """
@@ -27,6 +27,7 @@ class ResolvedUser:
     gid: int = 0
     additional_gids: tuple[int, ...] = ()
     home: str = "/"
+    """Empty for a number that is in no passwd file: the runtime then looks into the one the container really has."""
     name: str = ""
     """Empty when the number is in no passwd file."""
 
@@ -79,21 +80,21 @@ def resolve_user(user: str, *, passwd: str, group: str, extra_groups: Sequence[s
     """The numbers behind `name|uid[:name|gid]`; empty is root.
 
     Without a group the user's own is taken, and the groups that list the user come along. *extra_groups* are added by
-    name or number. Raises InvalidArgumentError for a name that is not in the files.
+    name or number. The primary group of a user that was asked for is among the additional ones too: a set-group-id
+    program cannot then get rid of it (CVE-2022-2989). Raises InvalidArgumentError for a name that is not in the files.
     """
     user_part, colon, group_part = user.partition(":")
     if colon and not group_part:
         raise InvalidArgumentError(f'"{user}" names no group after the colon')
     entry = _find_user(user_part or "0", passwd)
     groups = list(group_entries(group))
-    uid, gid, home, name = entry.uid, entry.gid, entry.home or "/", entry.name
-    additional: list[int] = []
+    uid, gid, home, name = entry.uid, entry.gid, entry.home, entry.name
     if group_part:
         gid = _find_group(group_part, groups)
-    elif name:
-        additional = [item.gid for item in groups if name in item.members and item.gid != gid]
-    for text in extra_groups:
-        additional.append(_find_group(text, groups))
+    additional = [gid] if user else []
+    additional += [_find_group(text, groups) for text in extra_groups]
+    if name and not group_part:
+        additional += [item.gid for item in groups if name in item.members]
     return ResolvedUser(
         uid=uid, gid=gid, additional_gids=tuple(dict.fromkeys(additional)), home=home, name=name
     )
@@ -109,7 +110,7 @@ def _find_user(text: str, passwd: str) -> PasswdEntry:
     if by_number is not None:
         return by_number
     if _is_id(text):
-        return PasswdEntry("", int(text), 0, "/", "")
+        return PasswdEntry("", int(text), 0, "", "")
     raise InvalidArgumentError(
         f'there is no user "{text}" in the container\'s /etc/passwd',
         resolution="use a number, or a user of the image",
