@@ -177,7 +177,7 @@ class Skopeo:
         self.run(
             argv,
             subject=subject or describe(source, destination),
-            name=source.details,
+            name=_shown(source),
             remote=Transport.REGISTRY in (source.transport, destination.transport),
             progress=progress,
             work=work,
@@ -394,7 +394,7 @@ _ACCESS = re.compile(
     re.IGNORECASE,
 )
 _UNREACHABLE = re.compile(
-    r"connection refused|no such host|i/o timeout|TLS handshake|connection reset|network is unreachable"
+    r"(?:dial|read|write) tcp|connection refused|no such host|i/o timeout|TLS handshake|connection reset|network is unreachable"
     r"|no route to host"
     r"|x509:|server gave HTTP response|unexpected EOF|: EOF|broken pipe|\b50[0-4]\b|deadline exceeded"
     r"|server closed|http2:|toomanyrequests",
@@ -406,7 +406,8 @@ _POLICY = re.compile(
 
 
 def fatal_message(stderr: str) -> str:
-    """The sentence skopeo ended with, without time stamp and quotes."""
+    """The sentence skopeo ended with, without time stamp, quotes and the long queries of addresses."""
+    stderr = re.sub(r"\?_state=[^\s\"\\]*", "", stderr)
     found = _FATAL.findall(stderr)
     if found:
         return re.sub(
