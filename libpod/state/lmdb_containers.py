@@ -41,14 +41,6 @@ def config(durable: Transaction, ctr_id: str) -> ContainerConfig:
     return codec.CONTAINER_CONFIG.decode(data)
 
 
-def after_boot(durable: Transaction, ctr_id: str, kept: bytes) -> ContainerState:
-    """The state in which a container began, or will begin, a boot."""
-    record = durable.get(keys.EXIT + keys.encoded(ctr_id))
-    return survival.container_after_boot(
-        codec.CONTAINER_STATE.decode(kept), codec.EXIT_RECORD.decode(record) if record is not None else None
-    )
-
-
 # ---- create, rewrite, remove ------------------------------------------------------------------------------------
 
 
@@ -188,8 +180,12 @@ def record_exit(durable: Transaction, ctr_id: str, record: ExitRecord) -> None:
     """Remember how a container ended."""
     own = keys.component(ctr_id)
     durable.put(keys.EXIT + own, codec.EXIT_RECORD.encode(record))
-    if not exists(durable, keys.CTR_KEPT + own):
+    kept = durable.get(keys.CTR_KEPT + own)
+    if kept is None:
         durable.put(keys.EXIT_GONE + own, b"")
+        return
+    ended = survival.with_exit(codec.CONTAINER_STATE.decode(kept), record)
+    durable.put(keys.CTR_KEPT + own, codec.CONTAINER_STATE.encode(ended))
 
 
 def exit_record(durable: Transaction, ctr_id: str) -> ExitRecord:

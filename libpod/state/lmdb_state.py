@@ -176,27 +176,24 @@ class LmdbState(State):
 
     def _initial_state(self, ctr_id: str) -> ContainerState:
         """The state of a container that has none in this boot; it may be just being removed."""
-        return self._read(
-            lambda durable: lmdb_containers.after_boot(
-                durable, ctr_id, lmdb_containers.require(durable, ctr_id)
-            )
+        return codec.CONTAINER_STATE.decode(
+            self._read(lambda durable: lmdb_containers.require(durable, ctr_id))
         )
 
     def save_container_state(self, ctr_id: str, state: ContainerState) -> None:
-        kept = survival.kept_container(state)
+        kept = codec.CONTAINER_STATE.encode(survival.kept_container(state))
         row = keys.key(keys.CTR, ctr_id)
         data = codec.CONTAINER_STATE.encode(state)
 
         def save_volatile(durable: Transaction, volatile: Transaction) -> bool:
-            present = lmdb_containers.require(durable, ctr_id)
-            if lmdb_containers.after_boot(durable, ctr_id, present) != kept:
+            if lmdb_containers.require(durable, ctr_id) != kept:
                 return False
             volatile.put(row, data)
             return True
 
         def save_durable(durable: Transaction) -> None:
             lmdb_containers.require(durable, ctr_id)
-            durable.put(keys.key(keys.CTR_KEPT, ctr_id), codec.CONTAINER_STATE.encode(kept))
+            durable.put(keys.key(keys.CTR_KEPT, ctr_id), kept)
 
         def save_after(durable: Transaction, volatile: Transaction) -> None:
             lmdb_containers.require(durable, ctr_id)

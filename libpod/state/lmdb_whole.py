@@ -12,8 +12,7 @@ from pathlib import Path
 import msgspec
 
 from libpod.linux.files import remove_tree
-from libpod.model import codec
-from libpod.state import keys, lmdb_allocations, lmdb_containers, lmdb_repair, refusals
+from libpod.state import keys, lmdb_allocations, lmdb_repair, refusals
 from libpod.state.lmdb_environment import Transaction
 from libpod.state.lmdb_rows import exists, rows, under
 
@@ -108,12 +107,7 @@ def refresh(durable: Transaction, volatile: Transaction) -> None:
     """
     if exists(volatile, keys.REFRESHED):
         return
-    for row, kept in rows(durable, keys.CTR_KEPT):
-        own = row[len(keys.CTR_KEPT) :]
-        if not exists(volatile, keys.CTR + own):
-            state = lmdb_containers.after_boot(durable, keys.tail(row, keys.CTR_KEPT), kept)
-            volatile.put(keys.CTR + own, codec.CONTAINER_STATE.encode(state))
-    for kind, target in ((keys.POD_KEPT, keys.POD), (keys.VOL_KEPT, keys.VOL)):
+    for kind, target in ((keys.CTR_KEPT, keys.CTR), (keys.POD_KEPT, keys.POD), (keys.VOL_KEPT, keys.VOL)):
         for row, kept in rows(durable, kind):
             if not exists(volatile, target + row[len(kind) :]):
                 volatile.put(target + row[len(kind) :], kept)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
 
 import attrs
 
@@ -39,8 +38,6 @@ from libpod.model.times import age, to_nanoseconds
 from libpod.model.volume import VolumeConfig, VolumeState
 from libpod.state import keys, lookup, refusals, survival
 from libpod.state.base import Claim, State
-
-T = TypeVar("T")
 
 
 @attrs.define
@@ -236,14 +233,17 @@ class MemoryState(State):
         volatile.claims = {item: owner for item, owner in volatile.claims.items() if owner != ctr_id}
 
     def _after_boot(self, ctr_id: str) -> ContainerState:
-        return survival.container_after_boot(self._durable.kept[ctr_id], self._durable.exits.get(ctr_id))
+        return self._durable.kept[ctr_id]
 
     # -- exits ------------------------------------------------------------------------------------------------------
 
     def record_exit(self, ctr_id: str, record: ExitRecord) -> None:
         with self._mutex:
             self._open()
+            keys.component(ctr_id)
             self._durable.exits[ctr_id] = record
+            if ctr_id in self._durable.kept:
+                self._durable.kept[ctr_id] = survival.with_exit(self._durable.kept[ctr_id], record)
 
     def exit_record(self, ctr_id: str) -> ExitRecord:
         with self._mutex:

@@ -9,8 +9,9 @@ a transition which a reboot would undo anyway (CONFIGURED → CREATED, a pid, a 
     RUNNING, PAUSED, STOPPING, STOPPED, EXITED         EXITED
     REMOVING                                           REMOVING
 
-How it ended comes from the exit record, unless that is older than the last start: then the container was running when
-the machine went down, and nobody can say how it would have ended (`exited` is false).
+An exit that is recorded enters the kept state at once (`with_exit`), unless it is older than the last start. A
+container that was running when the machine went down is EXITED with `exited` false: nobody can say how it would have
+ended.
 
 A checkpoint that was taken stays restorable; `stopped_by_user` stays, because the policy "unless-stopped" asks for it.
 
@@ -62,9 +63,9 @@ def kept_container(state: ContainerState) -> ContainerState:
     )
 
 
-def container_after_boot(kept: ContainerState, record: ExitRecord | None) -> ContainerState:
-    """The state in which a container begins a boot."""
-    if record is None or kept.status is ContainerStatus.CONFIGURED or not _is_later(record.finished, kept):
+def with_exit(kept: ContainerState, record: ExitRecord) -> ContainerState:
+    """A kept state after the container was seen to have ended."""
+    if kept.status is ContainerStatus.CONFIGURED or not _is_later(record.finished, kept):
         return kept
     return msgspec.structs.replace(
         kept, exited=True, exit_code=record.code, finished_time=record.finished, oom_killed=record.oom_killed
