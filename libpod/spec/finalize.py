@@ -251,9 +251,9 @@ def set_hostname(document: Document, config: ContainerConfig, facts: FinalFacts)
         name = name if has_entry(document, "uts") else facts.host.hostname
     home = facts.user.home if facts.user is not None else "/"
     process = document["process"]
-    process["env"] = with_missing(
-        process.get("env") or [], {"HOME": home, "HOSTNAME": name, **facts.extra_env}
-    )
+    additions = {"HOME": home} if home else {}
+    additions |= {"HOSTNAME": name, **facts.extra_env}
+    process["env"] = with_missing(process.get("env") or [], additions)
 
 
 def fit_limits(document: Document, config: ContainerConfig, facts: FinalFacts) -> None:
