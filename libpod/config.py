@@ -221,7 +221,12 @@ class RuntimeConfig:
             storage = storage_file(variables)
             if storage is not None:
                 read_storage_conf(storage, values)
-        if values.get("cgroup_manager") == "systemd" and not Path("/run/systemd/system").is_dir():
+        systemd = Path("/run/systemd/system").is_dir()
+        if overrides.get("cgroup_manager") == "systemd" and not systemd:
+            raise ConfigError(
+                "cgroup_manager is systemd, and systemd does not run here", resolution="use cgroupfs"
+            )
+        if values.get("cgroup_manager") == "systemd" and not systemd:
             logger.warning("cgroup_manager is systemd and systemd does not run here: using cgroupfs")
             del values["cgroup_manager"]
         return with_overrides(values, defaults, overrides)

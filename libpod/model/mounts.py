@@ -10,7 +10,7 @@ One value class a kind, all with a clean absolute `destination` and podman's opt
     DevptsMount    a pseudo-terminal file system
 
 Words of which at most one may be given are in `_EXCLUSIVE`; the words the runtime must not see (z, Z, U, O, copy,
-nocopy, idmap) are taken out when the specification is made, not here.
+nocopy) are taken out when the specification is made, not here.
 
 Covers: pkg/util/mount_opts.go, pkg/specgen/volumes.go (types)
 """
@@ -41,7 +41,6 @@ _EXCLUSIVE: tuple[frozenset[str], ...] = (
     frozenset({"atime", "noatime", "relatime", "norelatime", "strictatime"}),
     frozenset({"U"}),
     frozenset({"O"}),
-    frozenset({"idmap"}),
     frozenset({"size"}),
     frozenset({"mode"}),
     PROPAGATIONS,
@@ -49,8 +48,8 @@ _EXCLUSIVE: tuple[frozenset[str], ...] = (
 
 _GENERAL = frozenset({"ro", "rw", "exec", "noexec", "suid", "nosuid", "dev", "nodev", "U"}) | PROPAGATIONS
 _TIMES = frozenset({"atime", "noatime", "relatime", "norelatime", "strictatime", "diratime", "nodiratime"})
-_BIND_WORDS = _GENERAL | _TIMES | {"bind", "rbind", "z", "Z", "idmap", "nocopy", "copy", "consistency"}
-_VOLUME_WORDS = _BIND_WORDS | {"volume-opt"}
+_BIND_WORDS = _GENERAL | _TIMES | {"bind", "rbind", "z", "Z", "nocopy", "copy", "consistency"}
+_VOLUME_WORDS = _BIND_WORDS
 _TMPFS_WORDS = _GENERAL | _TIMES | {
     "size", "mode", "tmpcopyup", "notmpcopyup", "noswap", "uid", "gid", "nr_inodes", "consistency",
 }  # fmt: skip

@@ -20,7 +20,7 @@ from typing import Any
 
 import attrs
 
-from libpod.define.errors import NotSupportedError
+from libpod.define.errors import NotSupportedError, VolumeError
 from libpod.linux.devices import DeviceNode
 from libpod.linux.host import HostFacts
 from libpod.model.container_config import ContainerConfig
@@ -113,6 +113,7 @@ def import_template(document: Mapping[str, Any], config: ContainerConfig) -> Doc
     result["root"] = {**(result.get("root") or {}), "path": "rootfs"}
     linux = result.setdefault("linux", {})
     linux.pop("cgroupsPath", None)
+    result.pop("hooks", None)  # programs of the other machine, run as root: never on the word of an archive
     linux["namespaces"] = [_without_engine_path(entry, config) for entry in linux.get("namespaces") or ()]
     own = {volume.dest for volume in config.named_volumes}
     own |= {volume.dest for volume in config.overlay_volumes} | {
@@ -181,20 +182,24 @@ def add_volumes(document: Document, config: ContainerConfig, facts: FinalFacts) 
     """Named, overlay and image volumes, as binds of where the engine has them."""
     found: list[MountEntry] = []
     for volume in config.named_volumes:
-        source = facts.mounted.get(volume.dest) or facts.volumes[volume.name]
-        found.append(_bind(volume.dest, source, list(volume.options)))
+        source = facts.mounted.get(volume.dest) or facts.volumes.get(volume.name)
+        found.append(_bind(config, volume.dest, source, list(volume.options)))
     for overlay in config.overlay_volumes:
         words = [word for word in overlay.options if word in ("ro", "rw")]
-        found.append(_bind(overlay.dest, facts.mounted[overlay.dest], mounts.bind_options(words)))
+        found.append(_bind(config, overlay.dest, facts.mounted.get(overlay.dest), mounts.bind_options(words)))
     for image in config.image_volumes:
         access = "rw" if image.read_write else "ro"
-        found.append(_bind(image.dest, facts.mounted[image.dest], mounts.bind_options((access,))))
+        found.append(_bind(config, image.dest, facts.mounted.get(image.dest), mounts.bind_options((access,))))
     replaced = {entry["destination"] for entry in found}
     kept = [entry for entry in document["mounts"] if entry["destination"] not in replaced]
     document["mounts"] = kept + found
 
 
-def _bind(destination: str, source: str, options: list[str]) -> MountEntry:
+def _bind(config: ContainerConfig, destination: str, source: str | None, options: list[str]) -> MountEntry:
+    if not source:
+        raise VolumeError(
+            f"container {config.name}: the volume on {destination} is not mounted on this machine"
+        )
     return {"destination": destination, "type": "bind", "source": source, "options": options}
 
 
@@ -223,6 +228,9 @@ def settle_mounts(document: Document, config: ContainerConfig, facts: FinalFacts
             continue
         settled = mounts.without_engine_words(entry)
         if entry.get("type") == "tmpfs":
+            if "U" in (entry.get("options") or ()):
+                user = document["process"]["user"]
+                settled["options"] += [f"uid={user['uid']}", f"gid={user['gid']}"]
             settled["destination"] = facts.tmpfs_targets.get(entry["destination"], entry["destination"])
         entries.append(settled)
     document["mounts"] = mounts.by_depth(entries)
@@ -362,6 +370,7 @@ RESTORE_PASSES: tuple[Pass, ...] = (
     settle_mounts,
     set_cgroup,
     set_labels,
+    add_hooks,
 )
 
 
