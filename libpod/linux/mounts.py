@@ -89,6 +89,7 @@ _MOUNT_ATTR_IDMAP = 0x100000
 
 _STATX_ATTR_MOUNT_ROOT = 0x2000
 _CLONE_FS = 0x200
+_CLONE_NEWNS = 0x20000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
@@ -307,6 +308,14 @@ def unshare_working_directory() -> None:
     Call it only in a thread that ends afterwards.
     """
     _check(_libc.unshare(_CLONE_FS), "unshare")
+
+
+def unshare_mounts() -> None:
+    """Give the calling *thread* a mount namespace of its own, which ends with it (unshare(2), CLONE_NEWNS).
+
+    Call it only in a thread that ends afterwards.
+    """
+    _check(_libc.unshare(_CLONE_NEWNS | _CLONE_FS), "unshare")
 
 
 # ---- errors ---------------------------------------------------------------------------------------------------

@@ -15,10 +15,11 @@ from typing import BinaryIO
 
 from libpod.define.errors import StorageError
 from libpod.storage import changes as upper_changes
-from libpod.storage import diff, layers
+from libpod.storage import diff, layers, merged
 from libpod.storage.changes import Change
 from libpod.storage.driver import LayerStack
 from libpod.storage.parts import StoreParts
+from libpod.storage.upper import NeedsMergedView, walk
 
 
 def stack(parts: StoreParts, layer_id: str) -> LayerStack:
@@ -47,15 +48,31 @@ def repair(parts: StoreParts) -> list[str]:
 
 
 def changes(parts: StoreParts, layer_id: str) -> list[Change]:
+    """What the layer changes in those below it."""
     directories = stack(parts, layer_id)
     with _reading(layer_id):
-        return upper_changes.changes(directories.upper, directories.lowers)
+        try:
+            return upper_changes.changes(directories.upper, directories.lowers)
+        except NeedsMergedView:
+            return merged.changes(directories, parts.paths.run_layers)
 
 
 def write_layer(parts: StoreParts, layer_id: str, sink: BinaryIO) -> None:
+    """The layer as a tar. A look beforehand decides how, because what was written cannot be taken back."""
     directories = stack(parts, layer_id)
     with _reading(layer_id):
-        diff.write_layer(directories.upper, directories.lowers, sink)
+        try:
+            for _ in walk(directories.upper, directories.lowers):
+                pass
+        except NeedsMergedView:
+            merged.write_layer(directories, parts.paths.run_layers, sink)
+            return
+        try:
+            diff.write_layer(directories.upper, directories.lowers, sink)
+        except NeedsMergedView as error:
+            raise StorageError(
+                f"layer {layer_id} changed while it was read", resolution="pause the container and try again"
+            ) from error
 
 
 def layer_size(parts: StoreParts, layer_id: str) -> int:

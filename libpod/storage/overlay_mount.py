@@ -16,14 +16,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 
 from libpod.define.errors import ConfigError
 from libpod.linux import mounts
+
+T = TypeVar("T")
 
 _FLAGS = {
     "ro": mounts.MS_RDONLY,
@@ -174,35 +177,66 @@ def detached(what: OverlayPlan) -> int:
         return mounts.create_mount(filesystem, attributes)
 
 
+def opened_view(directories: Sequence[Path], scratch: Path) -> int:
+    """A descriptor of the merged content of several directories, nearest first, read-only.
+
+    It exists as long as the descriptor does and is seen nowhere else: on kernels that cannot keep an overlay detached
+    it is mounted on *scratch* in a mount namespace that ends at once.
+    """
+    options = ["index=off"] if _needs_user_xattrs() else ["index=off", "redirect_dir=on", "metacopy=on"]
+    what = plan(
+        upper=directories[0],
+        work=directories[0],
+        lowers=directories[1:],
+        options=options,
+        label="",
+        read_only=True,
+    )
+    try:
+        tree = detached(what)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS):
+            raise
+        return _in_thread("overlay view", lambda: _view_in_own_namespace(what, scratch))
+    with _closing(tree):
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=tree)
+
+
+def _view_in_own_namespace(what: OverlayPlan, scratch: Path) -> int:
+    """To be called in a thread that ends afterwards, and the mount namespace with it; the descriptor stays good."""
+    mounts.unshare_mounts()
+    mounts.set_propagation("/", mounts.MS_PRIVATE | mounts.MS_REC)
+    mount(what, scratch)
+    return os.open(scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
 def _mount_by_descriptors(what: OverlayPlan, target: Path) -> None:
     """mount(2) with a number per directory, from a thread that works in its own descriptor directory."""
-    failures: list[BaseException] = []
+    absolute = target.absolute()
 
     def call() -> None:
-        try:
-            with contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
 
-                def number(path: str) -> str:
-                    return str(stack.enter_context(_closing(os.open(path, os.O_PATH | os.O_CLOEXEC))))
+            def number(path: str) -> str:
+                return str(stack.enter_context(_closing(os.open(path, os.O_PATH | os.O_CLOEXEC))))
 
-                numbered = attrs.evolve(
-                    what,
-                    lowers=tuple(number(lower) for lower in what.lowers),
-                    upper=None if what.upper is None else number(what.upper),
-                    work=None if what.work is None else number(what.work),
-                )
-                mounts.unshare_working_directory()
-                os.chdir("/proc/thread-self/fd")
-                mounts.mount("overlay", target, "overlay", what.flags, mount_data(numbered))
-        except BaseException as error:  # noqa: BLE001 – carried over to the thread that asked
-            failures.append(error)
+            numbered = attrs.evolve(
+                what,
+                lowers=tuple(number(lower) for lower in what.lowers),
+                upper=None if what.upper is None else number(what.upper),
+                work=None if what.work is None else number(what.work),
+            )
+            mounts.unshare_working_directory()
+            os.chdir("/proc/thread-self/fd")
+            mounts.mount("overlay", absolute, "overlay", what.flags, mount_data(numbered))
 
-    target = target.absolute()
-    thread = threading.Thread(target=call, name="overlay mount")
-    thread.start()
-    thread.join()
-    for failure in failures:
-        raise failure
+    _in_thread("overlay mount", call)
+
+
+def _in_thread(name: str, call: Callable[[], T]) -> T:
+    """Call in a thread of its own, which may change its namespaces because it ends afterwards."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix=name) as pool:
+        return pool.submit(call).result()
 
 
 @contextlib.contextmanager
