@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from libpod.version import VERSION as __version__
+from libpod.version import VERSION
 
 if TYPE_CHECKING:
     from libpod.checkpoint.report import CheckpointReport, RestoreReport
@@ -68,6 +68,8 @@ if TYPE_CHECKING:
     from libpod.runtime import Runtime
     from libpod.runtime_listing import Listed
     from libpod.volume import Volume
+
+__version__ = VERSION
 
 _HOMES = {
     "AlreadyExistsError": "define.errors",

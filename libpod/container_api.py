@@ -182,15 +182,15 @@ class Container:
 
         Raises ContainerStateError, ContainerInUseError. Upstream: `libpod/runtime_ctr.go`, `RemoveContainer`.
         """
-        from libpod import runtime_ctr
+        from libpod.container_internal import removal
 
-        runtime_ctr.remove_container(self._services, self.id, force=force, volumes=volumes, timeout=timeout)
+        removal.remove_container(self._services, self.id, force=force, volumes=volumes, timeout=timeout)
 
     def rename(self, name: str) -> None:
         """Give it another name. Allowed in every state. Raises ContainerExistsError. Upstream: `RenameContainer`."""
-        from libpod import runtime_ctr
+        from libpod.container_internal import naming
 
-        self.config = runtime_ctr.rename_container(self._services, self.id, name)
+        self.config = naming.rename_container(self._services, self.id, name)
 
     def update(self, resources: Mapping[str, Any]) -> None:
         """Change its limits; *resources* is an OCI `linux.resources` object. Upstream: `Update`."""

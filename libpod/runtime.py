@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from libpod.checkpoint.report import CheckpointReport, RestoreReport
     from libpod.events.base import EventQuery
     from libpod.image_api import Image
-    from libpod.runtime_listing import Listed
     from libpod.model.event import Event
+    from libpod.runtime_listing import Listed
 
 StrPath = str | os.PathLike[str]
 
@@ -114,7 +114,8 @@ class Runtime:
     def containers(self, *filters: Callable[[Listed], bool], all: bool = True) -> list[Listed]:
         """What `ps` shows, oldest first: light records, made without opening the layer store.
 
-        Ends that nobody has recorded yet are recorded first. Without *all* only running ones. Upstream: `GetContainers`.
+        Ends that nobody has recorded yet are recorded first. Without *all* only running ones.
+        Upstream: `GetContainers`.
         """
         from libpod import runtime_listing
 
@@ -130,7 +131,9 @@ class Runtime:
 
     # -- moving -------------------------------------------------------------------------------------------------
 
-    def checkpoint(self, container: str | Container, export: StrPath | None = None, **options: Any) -> CheckpointReport:
+    def checkpoint(
+        self, container: str | Container, export: StrPath | None = None, **options: Any
+    ) -> CheckpointReport:
         """Freeze a running container; *options* are fields of `CheckpointOptions`.
 
         With *export* one archive is written, which podman restores too. See `Container.checkpoint`.
@@ -141,7 +144,11 @@ class Runtime:
         return self._found(container).checkpoint(CheckpointOptions(export=target, **options))
 
     def restore(
-        self, container: str | Container | None = None, import_: StrPath | None = None, name: str | None = None, **options: Any
+        self,
+        container: str | Container | None = None,
+        import_: StrPath | None = None,
+        name: str | None = None,
+        **options: Any,
     ) -> Container:
         """Wake a container from its own checkpoint, or a new one from the archive *import_*; returns it.
 
@@ -152,20 +159,28 @@ class Runtime:
         return self.restore_with_report(container, import_, name, **options)[0]
 
     def restore_with_report(
-        self, container: str | Container | None = None, import_: StrPath | None = None, name: str | None = None, **options: Any
+        self,
+        container: str | Container | None = None,
+        import_: StrPath | None = None,
+        name: str | None = None,
+        **options: Any,
     ) -> tuple[Container, RestoreReport]:
         """As `restore`, with the timeline, sizes and CRIU's statistics."""
         from libpod import runtime_import
         from libpod.define.errors import InvalidArgumentError
         from libpod.model.move_options import RestoreOptions
 
-        wanted = RestoreOptions(import_=Path(import_) if import_ is not None else None, name=name or "", **options)
+        wanted = RestoreOptions(
+            import_=Path(import_) if import_ is not None else None, name=name or "", **options
+        )
         if wanted.is_import:
             if container is not None:
                 raise InvalidArgumentError("a container to wake and an archive exclude each other")
             return runtime_import.restore_import(self._services, wanted)
         if container is None:
-            raise InvalidArgumentError("there is nothing to restore", resolution="name a container or an archive")
+            raise InvalidArgumentError(
+                "there is nothing to restore", resolution="name a container or an archive"
+            )
         found = self._found(container)
         return found, found.restore(wanted)
 
@@ -182,7 +197,12 @@ class Runtime:
     ) -> Volume:
         """Make a named volume; raises VolumeExistsError. Upstream: `NewVolume`."""
         return runtime_volume.create_volume(
-            self._services, name, labels=labels, driver=driver, options=options, ignore_existing=ignore_existing
+            self._services,
+            name,
+            labels=labels,
+            driver=driver,
+            options=options,
+            ignore_existing=ignore_existing,
         )
 
     def volume(self, name: str) -> Volume:
@@ -211,7 +231,9 @@ class Runtime:
 
         return runtime_img.images(self._services, filters)
 
-    def import_image(self, source: StrPath, reference: str = "", *, changes: Sequence[str] = (), message: str = "") -> Image:
+    def import_image(
+        self, source: StrPath, reference: str = "", *, changes: Sequence[str] = (), message: str = ""
+    ) -> Image:
         """Make an image of one layer from a root file system: a tar or a directory. Upstream: `Import`."""
         from libpod import runtime_img
 
@@ -254,7 +276,9 @@ class Runtime:
         return container if isinstance(container, Container) else self.container(container)
 
 
-def _create_options(image: str | CreateOptions, command: Sequence[str], options: Mapping[str, Any]) -> CreateOptions:
+def _create_options(
+    image: str | CreateOptions, command: Sequence[str], options: Mapping[str, Any]
+) -> CreateOptions:
     if isinstance(image, CreateOptions):
         return image
     return CreateOptions(image=image, command=tuple(command), **options)

@@ -21,26 +21,27 @@ import msgspec
 
 from libpod.container_api import Container
 from libpod.container_internal import lifecycle, rootfs
-from libpod.container_internal.exec_sessions import remove_session, remove_sessions
+from libpod.container_internal.exec_sessions import remove_session
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.locked import locked
+from libpod.container_internal.naming import is_taken
+from libpod.container_internal.removal import finish_removal, remove_container
 from libpod.container_internal.services import Services
 from libpod.define.errors import (
     ContainerExistsError,
     ContainerInUseError,
     ContainerStateError,
     InvalidArgumentError,
-    LibpodError,
     NoSuchContainerError,
     NoSuchPodError,
 )
 from libpod.define.ids import check_name, new_id
-from libpod.define.status import LIVE, ContainerStatus, Operation
-from libpod.linux.files import remove_tree, sync_directory
+from libpod.define.status import LIVE, ContainerStatus
+from libpod.linux.files import sync_directory
+from libpod.lock.base import LockKind
 from libpod.model.container_config import ContainerConfig
 from libpod.model.container_state import ContainerState
 from libpod.model.create_options import CreateOptions
-from libpod.lock.base import LockKind
 from libpod.model.event import EventStatus
 from libpod.model.times import now
 from libpod.names import random_name
@@ -122,7 +123,7 @@ def _make_storage(services: Services, config: ContainerConfig, undo: contextlib.
     directory = services.bundle_directory(config.id)
     if config.rootfs:
         directory.mkdir(parents=True, mode=0o700)
-        undo.callback(_remove_directories, services, config.id)
+        undo.callback(rootfs.remove_directories, services, config.id)
     else:
         services.store.create_container(
             config.id,
@@ -147,15 +148,12 @@ def _make_volumes(services: Services, config: ContainerConfig, undo: contextlib.
     made = []
     for volume in config.named_volumes:
         if not services.state.has_volume(volume.name):
-            runtime_volume.create_volume(services, volume.name, anonymous=volume.is_anonymous, ignore_existing=True)
+            runtime_volume.create_volume(
+                services, volume.name, anonymous=volume.is_anonymous, ignore_existing=True
+            )
             undo.callback(runtime_volume.remove_volume, services, volume.name)
             made.append(volume.name)
     return tuple(made)
-
-
-def _remove_directories(services: Services, ctr_id: str) -> None:
-    remove_tree(services.bundle_directory(ctr_id).parent)
-    remove_tree(services.run_directory(ctr_id).parent)
 
 
 def _free_name(services: Services, wanted: str) -> str:
@@ -170,28 +168,15 @@ def _free_name(services: Services, wanted: str) -> str:
             return name
 
 
-def is_taken(services: Services, name: str) -> bool:
-    """Whether a container or a pod has exactly that name."""
-    for lookup in (services.state.lookup_container, services.state.lookup_pod):
-        try:
-            found = lookup(name)
-        except LibpodError:
-            continue
-        if lookup == services.state.lookup_container:
-            if services.state.container_config(found).name == name:
-                return True
-        elif services.state.pod_config(found).name == name:
-            return True
-    return False
-
-
 def _image_facts(services: Services, options: CreateOptions) -> ImageFacts | None:
     if options.rootfs:
         if options.image:
             raise InvalidArgumentError("rootfs and image exclude each other", resolution="choose one of them")
         return None
     if not options.image:
-        raise InvalidArgumentError("a container needs an image or a root directory", resolution="name an image")
+        raise InvalidArgumentError(
+            "a container needs an image or a root directory", resolution="name an image"
+        )
     from libpod import runtime_img
 
     return runtime_img.image_facts(services, options.image, pull=options.pull, platform=options.platform)
@@ -225,81 +210,7 @@ def latest_container(services: Services) -> Container:
     return Container(services, max((config for config, _ in everything), key=lambda item: item.created_time))
 
 
-# ---- removing ---------------------------------------------------------------------------------------------------
-
-
-def remove_container(
-    services: Services,
-    ctr_id: str,
-    *,
-    force: bool = False,
-    volumes: bool = False,
-    timeout: float | None = None,
-    ignore_missing: bool = False,
-) -> None:
-    """See `Container.remove`. With *ignore_missing* a container that is gone is fine."""
-    try:
-        with locked(services, ctr_id) as held:
-            _remove(held, force=force, volumes=volumes, timeout=timeout)
-    except NoSuchContainerError:
-        if not ignore_missing:
-            raise
-
-
-def _remove(held: LockedContainer, *, force: bool, volumes: bool, timeout: float | None) -> None:
-    dependents = held.services.state.dependents(held.id)
-    if dependents:
-        raise ContainerInUseError(held.name, dependents)
-    if force:
-        held.require(Operation.FORCE_REMOVE)
-        if held.status in LIVE:
-            lifecycle.stop(held, timeout)
-    elif held.status not in _REMOVABLE:
-        raise ContainerStateError(
-            operation="remove",
-            container=held.name,
-            status=held.status.word,
-            allowed=[status.word for status in sorted(_REMOVABLE)],
-            resolution="stop it first, or force the removal",
-        )
-    if held.status in {ContainerStatus.STOPPED, ContainerStatus.CREATED}:
-        lifecycle.clean_up(held)
-    if held.status is not ContainerStatus.REMOVING:
-        held.update(status=ContainerStatus.REMOVING, removing_volumes=volumes)
-    finish_removal(held)
-
-
-def finish_removal(held: LockedContainer) -> None:
-    """Give everything back and remove the record; every step may be repeated after a kill."""
-    config, services = held.config, held.services
-    anonymous = held.state.removing_volumes or config.auto_remove
-    made_for_it = held.state.volumes_to_remove
-    runtime = lifecycle.runtime_of(held)
-    lifecycle.remove_unrecorded(held, runtime)
-    remove_sessions(held)
-    lifecycle.release_resources(held)
-    rootfs.remove(held)
-    if config.rootfs:
-        _remove_directories(services, config.id)
-    held.emit(EventStatus.REMOVE)
-    services.state.remove_container(config.id)
-    services.state.free_lock(config.lock_id)
-    if anonymous or made_for_it:
-        from libpod import runtime_volume
-
-        runtime_volume.remove_unused(services, config.volume_names, also_named=made_for_it)
-
-
-_REMOVABLE = frozenset(
-    {
-        ContainerStatus.CONFIGURED,
-        ContainerStatus.CREATED,
-        ContainerStatus.STOPPED,
-        ContainerStatus.EXITED,
-        ContainerStatus.REMOVING,
-        ContainerStatus.UNKNOWN,
-    }
-)
+# ---- the rest ---------------------------------------------------------------------------------------------------
 
 
 def prune_containers(services: Services, *filters: Callable[[Container], bool]) -> list[str]:
@@ -315,22 +226,6 @@ def prune_containers(services: Services, *filters: Callable[[Container], bool]) 
             continue  # it began to run, is needed, or somebody else was faster
         removed.append(config.id)
     return removed
-
-
-def rename_container(services: Services, ctr_id: str, name: str) -> ContainerConfig:
-    """See `Container.rename`."""
-    check_name("container", name)
-    with locked(services, ctr_id) as held:
-        held.require(Operation.RENAME)
-        if name != held.name and is_taken(services, name):
-            raise ContainerExistsError(name)
-        config = msgspec.structs.replace(held.config, name=name)
-        services.state.rewrite_container_config(config)
-        if not config.rootfs:
-            services.store.rename_container(config.id, name)
-        held.config = config
-        held.emit(EventStatus.RENAME)
-    return config
 
 
 def clean_up_after_exit(services: Services, ctr_id: str) -> None:
@@ -350,7 +245,6 @@ def clean_up_after_exit(services: Services, ctr_id: str) -> None:
         return
     except ContainerInUseError as error:
         logger.warning("container %s is not removed: %s", ctr_id[:12], error)
-
 
 
 def clean_up_after_exec(services: Services, ctr_id: str, session_id: str) -> None:

@@ -26,7 +26,9 @@ StrPath = str | os.PathLike[str]
 def skopeo(services: Services) -> Skopeo:
     """The transport into and out of this runtime's store."""
     return Skopeo(
-        store=StoreAddress.of(services.store), registries=services.images.registries, tmpdir=services.paths.staging
+        store=StoreAddress.of(services.store),
+        registries=services.images.registries,
+        tmpdir=services.paths.staging,
     )
 
 
@@ -45,13 +47,21 @@ def images(services: Services, filters: Sequence[str] = ()) -> list[Image]:
 
 
 def import_image(
-    services: Services, source: StrPath, reference: str = "", *, changes: Sequence[str] = (), message: str = ""
+    services: Services,
+    source: StrPath,
+    reference: str = "",
+    *,
+    changes: Sequence[str] = (),
+    message: str = "",
 ) -> Image:
     """See `Runtime.import_image`."""
     from libpod.image.importing import ImportOptions, import_rootfs
 
     image_id = import_rootfs(
-        skopeo(services), Path(source), reference or None, ImportOptions(changes=tuple(changes), message=message)
+        skopeo(services),
+        Path(source),
+        reference or None,
+        ImportOptions(changes=tuple(changes), message=message),
     )
     return _announced(services, image_id, EventStatus.IMPORT)
 
@@ -77,7 +87,9 @@ def pull(
     from libpod.image.pull import pull as pull_image
 
     wanted = CopyOptions(platform=parse_platform(platform) if platform else host_platform(), **options)
-    pulled = pull_image(skopeo(services), services.images, reference, policy=policy, options=wanted, progress=progress)
+    pulled = pull_image(
+        skopeo(services), services.images, reference, policy=policy, options=wanted, progress=progress
+    )
     image = Image(services, services.images.find(pulled[0]))
     services.emit(EventStatus.PULL, type=EventType.IMAGE, id=image.id, name=reference, image=reference)
     return image

@@ -28,6 +28,7 @@ from libpod.checkpoint.unpack import apply_rootfs, unpack_tree
 from libpod.container_api import Container
 from libpod.container_internal import lifecycle, preflight, restoring, rootfs, specification
 from libpod.container_internal.held import LockedContainer
+from libpod.container_internal.naming import is_taken
 from libpod.container_internal.services import Services
 from libpod.define.errors import ArchiveError, ContainerExistsError, VolumeExistsError
 from libpod.define.ids import is_full_id, new_id
@@ -80,7 +81,9 @@ def restore_import(services: Services, options: RestoreOptions) -> tuple[Contain
             with timeline.phase(UNPACKING):
                 unpacked = archive.unpack()
                 if unpacked.images is None:
-                    raise ArchiveError(str(path), "it holds a pre-checkpoint only", resolution="import the full checkpoint")
+                    raise ArchiveError(
+                        str(path), "it holds a pre-checkpoint only", resolution="import the full checkpoint"
+                    )
             with timeline.phase(FILLING):
                 _fill(held, unpacked, options)
                 specification.write_imported(held, spec)
@@ -88,7 +91,10 @@ def restore_import(services: Services, options: RestoreOptions) -> tuple[Contain
             took = restoring.wake(held, images, options, timeline)
             report = restoring.finish(held, options, timeline, took)
     sizes = attrs.evolve(
-        report, archive_size=os.stat(path).st_size, content_size=sum(unpacked.sizes.values()), duration=timeline.total
+        report,
+        archive_size=os.stat(path).st_size,
+        content_size=sum(unpacked.sizes.values()),
+        duration=timeline.total,
     )
     return Container(services, held.config), sizes
 
@@ -114,7 +120,9 @@ class _Undo:
         lifecycle.release_resources(self._held)
 
 
-def judge(services: Services, head: ArchiveHead, options: RestoreOptions) -> tuple[ContainerConfig, dict[str, object]]:
+def judge(
+    services: Services, head: ArchiveHead, options: RestoreOptions
+) -> tuple[ContainerConfig, dict[str, object]]:
     """The configuration that the container gets here, and the specification it ran with; refuses what cannot work.
 
     Pure but for look-ups: nothing is made. Raises ArchiveError, ContainerExistsError, VolumeExistsError,
@@ -126,7 +134,9 @@ def judge(services: Services, head: ArchiveHead, options: RestoreOptions) -> tup
     try:
         config = CONTAINER_CONFIG.from_document(document)
     except msgspec.ValidationError as error:
-        raise ArchiveError(shown, f"its {members.CONFIG_DUMP} is not a container's configuration ({error})") from error
+        raise ArchiveError(
+            shown, f"its {members.CONFIG_DUMP} is not a container's configuration ({error})"
+        ) from error
     config = _renamed(services, config, options, shown)
     preflight.judge_import(services, config, spec, options, archive=shown)
     image_id = preflight.image_of(services, config)
@@ -155,7 +165,9 @@ def judge(services: Services, head: ArchiveHead, options: RestoreOptions) -> tup
     return runtime_ctr.placed(services, config), spec
 
 
-def _renamed(services: Services, config: ContainerConfig, options: RestoreOptions, shown: str) -> ContainerConfig:
+def _renamed(
+    services: Services, config: ContainerConfig, options: RestoreOptions, shown: str
+) -> ContainerConfig:
     if options.name:
         config = msgspec.structs.replace(config, id=new_id(), name=options.name)
     elif not is_full_id(config.id):
@@ -167,8 +179,10 @@ def _renamed(services: Services, config: ContainerConfig, options: RestoreOption
             message=f"the container of the archive exists here already, under the name {taken}",
             resolution="remove it first, or give the new one another name",
         )
-    if runtime_ctr.is_taken(services, config.name):
-        raise ContainerExistsError(config.name, resolution="remove the other one, or give this one another name")
+    if is_taken(services, config.name):
+        raise ContainerExistsError(
+            config.name, resolution="remove the other one, or give this one another name"
+        )
     return config
 
 

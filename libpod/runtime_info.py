@@ -85,7 +85,9 @@ def _store(services: Services) -> dict[str, Any]:
             "number": len(statuses),
             "paused": statuses.count(ContainerStatus.PAUSED),
             "running": statuses.count(ContainerStatus.RUNNING),
-            "stopped": sum(status not in {ContainerStatus.RUNNING, ContainerStatus.PAUSED} for status in statuses),
+            "stopped": sum(
+                status not in {ContainerStatus.RUNNING, ContainerStatus.PAUSED} for status in statuses
+            ),
         },
         "graphDriverName": services.store.driver.name,
         "graphOptions": {},

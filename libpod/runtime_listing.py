@@ -41,7 +41,9 @@ class Listed:
         return self.state.status
 
 
-def containers(services: Services, filters: Sequence[Callable[[Listed], bool]] = (), *, all: bool = True) -> list[Listed]:
+def containers(
+    services: Services, filters: Sequence[Callable[[Listed], bool]] = (), *, all: bool = True
+) -> list[Listed]:
     """See `Runtime.containers`."""
     services.require_open()
     rows = services.state.container_summaries()
@@ -65,7 +67,9 @@ def all_pass(item: Listed, filters: Sequence[Callable[[Listed], bool]]) -> bool:
     return all(wanted(item) for wanted in filters)
 
 
-def _unrecorded_ends(services: Services, rows: Sequence[tuple[ContainerSummary, ContainerState]]) -> list[str]:
+def _unrecorded_ends(
+    services: Services, rows: Sequence[tuple[ContainerSummary, ContainerState]]
+) -> list[str]:
     """Ids of the containers that are recorded as live and are not."""
     live = {summary.id: state for summary, state in rows if state.status in LIVE}
     if not live:

@@ -53,7 +53,8 @@ def open_services(settings: Mapping[str, Any]) -> Services:
             locks=locks,
             events=open_backend(config.events_backend, paths.events_log, max_size=config.events_log_max_size),
             runtimes=OciRuntimes(
-                functools.partial(_open_runtime, config, paths), functools.partial(_default_runtime, config, paths)
+                functools.partial(_open_runtime, config, paths),
+                functools.partial(_default_runtime, config, paths),
             ),
             open_store=functools.partial(_open_store, config),
             read_host=read_host_facts,
@@ -97,7 +98,9 @@ def _open_store(config: RuntimeConfig) -> Store:
         config.graph_root,
         config.run_root,
         driver=config.storage_driver,
-        options=StoreOptions.parse(config.storage_options, image_stores=[Path(store) for store in config.image_stores]),
+        options=StoreOptions.parse(
+            config.storage_options, image_stores=[Path(store) for store in config.image_stores]
+        ),
     )
 
 
@@ -106,7 +109,9 @@ def _open_runtime(config: RuntimeConfig, paths: EnginePaths, name: str) -> OciRu
     from libpod.linux.process import find_program
     from libpod.oci.conmon import ConmonRuntime
 
-    conmon = next((place for place in config.conmon_paths if os.access(place, os.X_OK)), None) or find_program("conmon")
+    conmon = next(
+        (place for place in config.conmon_paths if os.access(place, os.X_OK)), None
+    ) or find_program("conmon")
     if conmon is None:
         raise ProgramMissingError("conmon", purpose="run containers")
     try:
@@ -134,7 +139,9 @@ def _runtime_path(config: RuntimeConfig, name: str) -> Path:
     if found is None and "/" not in name:
         found = find_program(name)
     if found is None:
-        raise ProgramMissingError(name, purpose="run containers", resolution=f"install {name} or choose another runtime")
+        raise ProgramMissingError(
+            name, purpose="run containers", resolution=f"install {name} or choose another runtime"
+        )
     return Path(found)
 
 

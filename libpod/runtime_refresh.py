@@ -20,6 +20,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from libpod.container_internal.removal import remove_container
 from libpod.container_internal.services import Services
 from libpod.define.errors import LibpodError
 from libpod.define.status import ContainerStatus
@@ -53,7 +54,7 @@ def _alive_lock(path: Path) -> Iterator[None]:
 
 
 def _remove_leftovers(services: Services) -> None:
-    """Files of processes that are gone. A namespace or mount that is still there was not ended by a reboot; it goes too."""
+    """Files of processes that are gone. A mount that is still there was not ended by a reboot; it goes too."""
     paths = services.paths
     for directory in (paths.exits, paths.volatile / "persist", paths.sockets, paths.netns_directory):
         for entry in list(directory.iterdir()):
@@ -65,12 +66,10 @@ def _remove_leftovers(services: Services) -> None:
 
 
 def _finish_removals(services: Services) -> None:
-    from libpod import runtime_ctr
-
     for config, state in services.state.containers():
         over = state.status is ContainerStatus.REMOVING
         if over or (config.auto_remove and state.status is ContainerStatus.EXITED):
             try:
-                runtime_ctr.remove_container(services, config.id, volumes=True, ignore_missing=True)
+                remove_container(services, config.id, volumes=True, ignore_missing=True)
             except LibpodError as error:
                 logger.warning("container %s cannot be removed: %s", config.name, error)

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from libpod.container_internal import volumes as volume_steps
 from libpod.container_internal.services import Services
 from libpod.define.errors import (
     InvalidArgumentError,
@@ -23,8 +22,7 @@ from libpod.define.errors import (
     VolumeInUseError,
 )
 from libpod.define.ids import check_name, new_id
-from libpod.linux.files import remove_tree, sync_directory
-from libpod.lock.base import LockKind
+from libpod.linux.files import sync_directory
 from libpod.model.event import EventStatus, EventType
 from libpod.model.times import now
 from libpod.model.volume import VolumeConfig, VolumeState
@@ -50,7 +48,9 @@ def create_volume(
     """Make a volume; a random name when none is given."""
     wanted = check_name("volume", name) if name else new_id()
     if driver != "local":
-        raise InvalidArgumentError(f'volume {wanted}: there is no driver "{driver}"', resolution='use driver "local"')
+        raise InvalidArgumentError(
+            f'volume {wanted}: there is no driver "{driver}"', resolution='use driver "local"'
+        )
     unknown = sorted(set(options or {}) - _OPTIONS)
     if unknown:
         raise InvalidArgumentError(
@@ -65,7 +65,9 @@ def create_volume(
     try:
         _make_directory(data, uid, gid)
     except OSError as error:
-        raise VolumeError(f"volume {wanted}: its directory {data} cannot be made ({error.strerror})") from error
+        raise VolumeError(
+            f"volume {wanted}: its directory {data} cannot be made ({error.strerror})"
+        ) from error
     lock_id = services.state.allocate_lock()
     config = VolumeConfig(
         name=wanted,
@@ -103,21 +105,7 @@ def volumes(services: Services, *filters: Callable[[Volume], bool]) -> list[Volu
 
 def remove_volume(services: Services, name: str, *, force: bool = False) -> None:
     """See `Volume.remove`."""
-    users = services.state.volume_users(name)
-    if users and not force:
-        raise VolumeInUseError(name, users)
-    if users:
-        from libpod import runtime_ctr
-
-        for user in users:
-            runtime_ctr.remove_container(services, user, force=True)
-    config = services.state.volume_config(name)
-    with services.locks.lock(config.lock_id, LockKind.VOLUME):
-        volume_steps.unmount_options_volume(services, name, force=True)
-        services.state.remove_volume(name)
-        remove_tree(Path(config.mount_point).parent)
-    services.state.free_lock(config.lock_id)
-    services.emit(EventStatus.REMOVE, type=EventType.VOLUME, name=name, id=name)
+    get_volume(services, name).remove(force=force)
 
 
 def prune_volumes(services: Services, *filters: Callable[[Volume], bool]) -> list[str]:
@@ -132,16 +120,6 @@ def prune_volumes(services: Services, *filters: Callable[[Volume], bool]) -> lis
     if removed:
         services.emit(EventStatus.PRUNE, type=EventType.VOLUME, name="")
     return removed
-
-
-def remove_unused(services: Services, names: Sequence[str], *, also_named: Sequence[str] = ()) -> None:
-    """Remove those of *names* that are anonymous or in *also_named*, and that nothing uses any more."""
-    for name in names:
-        try:
-            if services.state.volume_config(name).is_anonymous or name in also_named:
-                remove_volume(services, name)
-        except (NoSuchVolumeError, VolumeInUseError):
-            continue
 
 
 def _make_directory(data: Path, uid: int, gid: int) -> None:

@@ -71,6 +71,11 @@ class Volume:
         With *force* the containers that use it are removed first, running ones too. Raises VolumeInUseError,
         NoSuchVolumeError. Upstream: `libpod/runtime_volume.go`, `RemoveVolume`.
         """
-        from libpod import runtime_volume
+        from libpod.volume_internal import removal
 
-        runtime_volume.remove_volume(self._services, self.name, force=force)
+        if force:
+            from libpod.container_internal.removal import remove_container
+
+            for user in self.users():
+                remove_container(self._services, user, force=True, ignore_missing=True)
+        removal.remove(self._services, self.name)

@@ -18,12 +18,69 @@ from libpod.linux import cgroups, mounts
 from libpod.linux.process import run
 from libpod.storage.store import Store
 
-APPLETS = (
-    "sh", "sleep", "echo", "cat", "ls", "true", "false", "id", "env", "pwd", "mkdir", "rm", "ln", "touch", "chmod", "chown",
-    "mkfifo", "mknod", "stat", "ps", "kill", "nc", "wc", "head", "tail", "seq", "dd", "cp", "mv", "hostname", "mount", "df",
-    "ip", "ping", "wget", "httpd", "flock", "od", "stty", "tty", "usleep", "date", "yes", "grep", "test", "printf", "whoami",
-    "nslookup", "readlink", "sync", "tee", "tr", "expr", "find", "du", "md5sum", "sha256sum", "truncate", "setsid", "awk", "sed",
-)  # fmt: skip
+APPLETS = [
+    "awk",
+    "cat",
+    "chmod",
+    "chown",
+    "cp",
+    "date",
+    "dd",
+    "df",
+    "du",
+    "echo",
+    "env",
+    "expr",
+    "false",
+    "find",
+    "flock",
+    "grep",
+    "head",
+    "hostname",
+    "httpd",
+    "id",
+    "ip",
+    "kill",
+    "ln",
+    "ls",
+    "md5sum",
+    "mkdir",
+    "mkfifo",
+    "mknod",
+    "mount",
+    "mv",
+    "nc",
+    "nslookup",
+    "od",
+    "ping",
+    "printf",
+    "ps",
+    "pwd",
+    "readlink",
+    "rm",
+    "sed",
+    "seq",
+    "setsid",
+    "sh",
+    "sha256sum",
+    "sleep",
+    "stat",
+    "stty",
+    "sync",
+    "tail",
+    "tee",
+    "test",
+    "touch",
+    "tr",
+    "true",
+    "truncate",
+    "tty",
+    "usleep",
+    "wc",
+    "wget",
+    "whoami",
+    "yes",
+]
 COUNT = "i=0; while true; do i=$((i+1)); echo $i; sleep 0.1; done"
 """A process whose memory is a number."""
 
@@ -101,7 +158,12 @@ class Engine:
             if (point := info.target).startswith((f"{self.root}/", f"{self.runroot}/"))
             and point != str(self.root / "overlay")
         ]
-        for place in (volatile / "exits", volatile / "persist", volatile / "netns", self.root / "libpod-py/tmp"):
+        for place in (
+            volatile / "exits",
+            volatile / "persist",
+            volatile / "netns",
+            self.root / "libpod-py/tmp",
+        ):
             if place.is_dir():
                 found += [str(entry) for entry in place.iterdir()]
         for place in (self.root / "overlay-containers", self.runroot / "overlay-containers"):

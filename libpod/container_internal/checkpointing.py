@@ -8,8 +8,8 @@ Two ways, chosen once at the top:
 *ended*     CRIU ends it with the dump: in place, or when established connections go with it, which must not see their
             socket closed. If packing then fails, it is woken from its own images.
 
-`checkpointing` is saved before CRIU is asked and cleared with the outcome. A process that is killed in between leaves it
-set; the next one settles it (`settling`).
+`checkpointing` is saved before CRIU is asked and cleared with the outcome. A process that is killed in between leaves
+it set; the next one settles it (`settling`).
 
 Covers: libpod/container_internal_common.go (checkpoint)
 """
@@ -76,9 +76,10 @@ def checkpoint(held: LockedContainer, options: CheckpointOptions) -> CheckpointR
     images = _fresh_images(held, options)
     held.update(checkpointing=True)
     try:
-        with _translated(held, timeline), tempfile.TemporaryDirectory(
-            dir=held.services.paths.staging, prefix="checkpoint-"
-        ) as spool:
+        with (
+            _translated(held, timeline),
+            tempfile.TemporaryDirectory(dir=held.services.paths.staging, prefix="checkpoint-") as spool,
+        ):
             if options.keeps_running or (options.export is not None and not options.tcp_established):
                 dump = _standing(held, options, runtime, bundle, images, timeline, Path(spool))
             else:
@@ -125,7 +126,9 @@ def _standing(
     with runtime.freezing(bundle) as frozen:
         before = timeline.total
         with timeline.phase(FREEZING):
-            took = runtime.checkpoint(bundle, _request(images, bundle, options, leave_running=True), launched_of(held.state))
+            took = runtime.checkpoint(
+                bundle, _request(images, bundle, options, leave_running=True), launched_of(held.state)
+            )
         if options.export is not None:
             with timeline.phase(GATHERING):
                 export = exporting.gather(held, options, images=images)
@@ -154,7 +157,9 @@ def _ended(
     """Dump and end it in one; wake it from the images when packing fails."""
     before = timeline.total
     with runtime.freezing(bundle), timeline.phase(FREEZING):
-        took = runtime.checkpoint(bundle, _request(images, bundle, options, leave_running=False), launched_of(held.state))
+        took = runtime.checkpoint(
+            bundle, _request(images, bundle, options, leave_running=False), launched_of(held.state)
+        )
     archive = export = None
     if options.export is not None:
         try:
@@ -196,7 +201,9 @@ def _end(held: LockedContainer, runtime: OciRuntime, bundle: Bundle, frozen: Fro
     runtime.signal(bundle, launched.init, signal.SIGKILL, everyone=True)
     frozen.thaw()
     if runtime.wait_exit(bundle, launched, EXIT_TIMEOUT) is None:
-        raise OciRuntimeError(f"container {held.name} did not end after it was checkpointed", resolution="kill it")
+        raise OciRuntimeError(
+            f"container {held.name} did not end after it was checkpointed", resolution="kill it"
+        )
 
 
 # ---- afterwards ---------------------------------------------------------------------------------------------------
@@ -211,7 +218,9 @@ def _settle_as_ended(held: LockedContainer, options: CheckpointOptions) -> None:
         checkpointing=False,
         checkpointed=True,
         checkpointed_time=now(),
-        checkpoint_path="" if exported and not options.keep else str(bundle.directory / members.CHECKPOINT_DIR),
+        checkpoint_path=""
+        if exported and not options.keep
+        else str(bundle.directory / members.CHECKPOINT_DIR),
         checkpoint_log=_log_of(bundle, options),
         restored=False,
         restored_time=ZERO_TIME,
@@ -276,7 +285,11 @@ def _translated(held: LockedContainer, timeline: Timeline) -> Iterator[None]:
         raise explained(error, step=timeline.current) from error
     except LibpodError as error:
         raise CheckpointError(
-            container=held.name, step=timeline.current, cause=error.message, resolution=error.resolution, details=error.details
+            container=held.name,
+            step=timeline.current,
+            cause=error.message,
+            resolution=error.resolution,
+            details=error.details,
         ) from error
     except OSError as error:
         raise CheckpointError(

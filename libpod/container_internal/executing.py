@@ -19,9 +19,9 @@ import msgspec
 
 from libpod.container_internal import lifecycle, user_lookup
 from libpod.container_internal.exec_sessions import directory_of, remove_session
+from libpod.container_internal.exit_command import exit_command
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.launching import bundle_for
-from libpod.container_internal.exit_command import exit_command
 from libpod.container_internal.locked import locked
 from libpod.define.errors import ExecSessionExistsError, NoSuchContainerError
 from libpod.define.ids import new_id
@@ -51,8 +51,8 @@ class ExecResult:
 class ExecHandle:
     """A process that runs in a container. A context manager.
 
-    `process` has its streams; `wait` gives its exit code and forgets the session. Leaving the block ends a process whose
-    streams are ours, and leaves a detached one alone.
+    `process` has its streams; `wait` gives its exit code and forgets the session. Leaving the block ends a process
+    whose streams are ours, and leaves a detached one alone.
     """
 
     def __init__(self, held: LockedContainer, session: ExecSession, process: ExecProcess) -> None:
@@ -100,7 +100,9 @@ class ExecHandle:
     def _forget(self, code: int | None) -> None:
         if self.session.state == STOPPED:
             return
-        self.session = msgspec.structs.replace(self.session, state=STOPPED, exit_code=-1 if code is None else code)
+        self.session = msgspec.structs.replace(
+            self.session, state=STOPPED, exit_code=-1 if code is None else code
+        )
         self.process.close()
         try:
             with locked(self._services, self._config.id, synced=False) as held:
@@ -127,7 +129,9 @@ def execute(held: LockedContainer, options: ExecOptions) -> ExecHandle:
             detach=options.detach,
             size=options.size,
             streams=options.streams,
-            exit_command=exit_command(held.services.settings, held.id, exec_session=session.id) if options.detach else (),
+            exit_command=exit_command(held.services.settings, held.id, exec_session=session.id)
+            if options.detach
+            else (),
             preserve_fds=options.preserve_fds,
         )
         process = lifecycle.runtime_of(held).exec(bundle_for(held), request)
@@ -142,7 +146,9 @@ def execute(held: LockedContainer, options: ExecOptions) -> ExecHandle:
     return ExecHandle(held, session, process)
 
 
-def run(container: Container, command: tuple[str, ...], input: bytes, options: Mapping[str, Any]) -> ExecResult:
+def run(
+    container: Container, command: tuple[str, ...], input: bytes, options: Mapping[str, Any]
+) -> ExecResult:
     """See `Container.run`."""
     wanted = ExecOptions(command=command, interactive=bool(input), **options)
     with container.exec(wanted) as handle:
@@ -176,7 +182,9 @@ def _new_session(held: LockedContainer, options: ExecOptions) -> ExecSession:
 def _process(held: LockedContainer, options: ExecOptions) -> dict[str, Any]:
     document = json.loads((held.directory / "config.json").read_bytes())
     user = options.user or held.config.user
-    resolved = user_lookup.resolve(_live_root(held), user, groups=held.config.groups if not options.user else ())
+    resolved = user_lookup.resolve(
+        _live_root(held), user, groups=held.config.groups if not options.user else ()
+    )
     return exec_process(document, options, user=resolved, host=held.services.host)
 
 

@@ -23,7 +23,9 @@ INHERITED = ("CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_
 
 def exit_command(settings: Mapping[str, Any], ctr_id: str, *, exec_session: str = "") -> tuple[str, ...]:
     """argv of the clean-up after one container, or after one exec session in it."""
-    text = json.dumps({"settings": dict(settings), "environ": _environ()}, default=os.fspath, separators=(",", ":"))
+    text = json.dumps(
+        {"settings": dict(settings), "environ": _environ()}, default=os.fspath, separators=(",", ":")
+    )
     words = (sys.executable, "-P", "-c", _START, _PACKAGE_PARENT, text, ctr_id)
     return (*words, exec_session) if exec_session else words
 

@@ -66,14 +66,19 @@ def gather(held: LockedContainer, options: CheckpointOptions, *, images: Path) -
     if diff is not None and diff.tree is not None:
         trees.append((members.ROOTFS_DIFF_TAR, diff.tree))
     if not options.ignore_volumes:
-        trees += [(members.volume_member(name), freeze_tree(_volume_content(held, name))) for name in config.volume_names]
+        trees += [
+            (members.volume_member(name), freeze_tree(_volume_content(held, name)))
+            for name in config.volume_names
+        ]
     log = Path(config.log_path) if config.log_driver in FILE_LOG_DRIVERS and config.log_path else None
     statistics = directory / members.STATS_DUMP
     return Export(
         config=documents.encode_document(
             documents.config_document(CONTAINER_CONFIG.to_document(config), checkpointed=now())
         ),
-        spec=documents.encode_document(documents.spec_document(json.loads((directory / "config.json").read_bytes()))),
+        spec=documents.encode_document(
+            documents.spec_document(json.loads((directory / "config.json").read_bytes()))
+        ),
         network_status=documents.encode_document(held.state.network_status),
         images=images,
         images_member=members.PRE_CHECKPOINT_DIR if options.pre_checkpoint else members.CHECKPOINT_DIR,
@@ -135,9 +140,11 @@ def require_exportable(held: LockedContainer, options: CheckpointOptions) -> Non
     if config.overlay_volumes:
         reasons.append("it has overlay volumes")
     if not options.ignore_volumes:
-        for name in config.volume_names:
-            if held.services.state.volume_config(name).driver != "local":
-                reasons.append(f"the content of volume {name} cannot be read")
+        reasons += [
+            f"the content of volume {name} cannot be read"
+            for name in config.volume_names
+            if held.services.state.volume_config(name).driver != "local"
+        ]
     if reasons:
         raise InvalidStateError(
             f"container {held.name} cannot be exported: {'; '.join(reasons)}",
@@ -171,4 +178,3 @@ def _volume_content(held: LockedContainer, name: str) -> Path:
     if not path.is_dir():
         raise VolumeError(f"volume {name} has lost its directory {path}", resolution="run system check")
     return path
-

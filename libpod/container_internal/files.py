@@ -54,7 +54,9 @@ def unmount(held: LockedContainer, *, force: bool = False) -> None:
 def diff(held: LockedContainer) -> list[Change]:
     """See `Container.diff`."""
     if held.config.rootfs:
-        raise InvalidStateError(f"container {held.name} has a directory as its root: there is nothing to compare with")
+        raise InvalidStateError(
+            f"container {held.name} has a directory as its root: there is nothing to compare with"
+        )
     return [change for change in held.services.store.changes(held.id) if change.path not in NOT_PART_OF_IT]
 
 
@@ -64,7 +66,9 @@ def export(held: LockedContainer, sink: BinaryIO) -> None:
     with mounted_root(held) as root:
         # tar is the best keeper of odd names, links and attributes there is; it writes straight into the sink.
         tar = require_program("tar", purpose="export a container")
-        stream([tar, "--numeric-owner", "--xattrs", "--one-file-system", "-C", os.fspath(root), "-c", "."], sink)
+        stream(
+            [tar, "--numeric-owner", "--xattrs", "--one-file-system", "-C", os.fspath(root), "-c", "."], sink
+        )
     held.emit(EventStatus.EXPORT)
 
 

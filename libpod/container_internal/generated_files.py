@@ -72,7 +72,11 @@ def addresses_of(network_status: Mapping[str, Any]) -> list[str]:
 def _shared_with(held: LockedContainer) -> dict[str, str]:
     """Who joins another container's network uses that one's files."""
     owner = held.services.state.container_state(held.config.net_ns_ctr)
-    return {path: owner.bind_mounts[path] for path in ("/etc/hosts", "/etc/resolv.conf") if path in owner.bind_mounts}
+    return {
+        path: owner.bind_mounts[path]
+        for path in ("/etc/hosts", "/etc/resolv.conf")
+        if path in owner.bind_mounts
+    }
 
 
 def _has_network(config: ContainerConfig) -> bool:
@@ -123,10 +127,14 @@ def _resolver(held: LockedContainer, network_status: Mapping[str, Any]) -> str:
         searches=config.dns_search,
         options=config.dns_options,
         network_servers=[
-            str(server) for network in network_status.values() for server in network.get("dns_server_ips") or ()
+            str(server)
+            for network in network_status.values()
+            for server in network.get("dns_server_ips") or ()
         ],
         network_searches=[
-            str(domain) for network in network_status.values() for domain in network.get("dns_search_domains") or ()
+            str(domain)
+            for network in network_status.values()
+            for domain in network.get("dns_search_domains") or ()
         ],
     )
 

@@ -22,7 +22,8 @@ def require_dependencies_running(held: LockedContainer) -> None:
     ]
     if missing:
         raise DependencyError(
-            f"container {held.name} needs {', '.join(missing)}, which is not running", resolution="start that first"
+            f"container {held.name} needs {', '.join(missing)}, which is not running",
+            resolution="start that first",
         )
 
 

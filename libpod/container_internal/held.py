@@ -25,7 +25,9 @@ from libpod.model.event import EventStatus, EventType
 class LockedContainer:
     """A container while its lock is held. Made by `locked.locked` only; useless outside that block."""
 
-    def __init__(self, services: Services, config: ContainerConfig, state: ContainerState, lock: Lock) -> None:
+    def __init__(
+        self, services: Services, config: ContainerConfig, state: ContainerState, lock: Lock
+    ) -> None:
         self.services = services
         self.config = config
         self.lock = lock

@@ -197,7 +197,11 @@ def _network(name: str, status: Mapping[str, Any], held: LockedContainer) -> Doc
         address, _, length = str(subnet.get("ipnet", "")).partition("/")
         gateway = subnet.get("gateway") or ""
         if ":" in address:
-            section |= {"GlobalIPv6Address": address, "GlobalIPv6PrefixLen": int(length or 0), "IPv6Gateway": gateway}
+            section |= {
+                "GlobalIPv6Address": address,
+                "GlobalIPv6PrefixLen": int(length or 0),
+                "IPv6Gateway": gateway,
+            }
         else:
             section |= {"IPAddress": address, "IPPrefixLen": int(length or 0), "Gateway": gateway}
     options = held.config.networks.get(name)

@@ -15,7 +15,9 @@ from libpod.container_internal.preflight import ENGINE_MOUNTS
 
 Document = dict[str, Any]
 
-_PROPAGATIONS = frozenset({"private", "rprivate", "shared", "rshared", "slave", "rslave", "unbindable", "runbindable"})
+_PROPAGATIONS = frozenset(
+    {"private", "rprivate", "shared", "rshared", "slave", "rslave", "unbindable", "runbindable"}
+)
 _FAILURE_ACTIONS = {0: "none", 1: "invalid", 2: "kill", 3: "restart", 4: "stop"}
 _NAMESPACES = {"ipc": "ipc", "pid": "pid", "uts": "uts", "user": "user", "cgroup": "cgroup"}
 
@@ -37,17 +39,17 @@ def mounts(held: LockedContainer) -> list[Document]:
                 **_options(volume.options),
             }
         )
-    for mount in held.config.spec.get("mounts") or ():
-        if mount.get("type") == "bind" and mount.get("destination") not in ENGINE_MOUNTS:
-            found.append(
-                {
-                    "Type": "bind",
-                    "Source": mount.get("source", ""),
-                    "Destination": mount.get("destination", ""),
-                    "Driver": "",
-                    **_options(mount.get("options") or ()),
-                }
-            )
+    found += [
+        {
+            "Type": "bind",
+            "Source": mount.get("source", ""),
+            "Destination": mount.get("destination", ""),
+            "Driver": "",
+            **_options(mount.get("options") or ()),
+        }
+        for mount in held.config.spec.get("mounts") or ()
+        if mount.get("type") == "bind" and mount.get("destination") not in ENGINE_MOUNTS
+    ]
     return found
 
 
@@ -159,10 +161,16 @@ def host_section(held: LockedContainer, spec: Mapping[str, Any]) -> Document:
         "Isolation": "",
         **_resources(linux.get("resources") or {}),
         "Devices": [
-            {"PathOnHost": node.get("path", ""), "PathInContainer": node.get("path", ""), "CgroupPermissions": ""}
+            {
+                "PathOnHost": node.get("path", ""),
+                "PathInContainer": node.get("path", ""),
+                "CgroupPermissions": "",
+            }
             for node in linux.get("devices") or ()
         ],
-        "CgroupParent": "" if config.cgroup_parent in {"/libpod_parent", "machine.slice"} else config.cgroup_parent,
+        "CgroupParent": ""
+        if config.cgroup_parent in {"/libpod_parent", "machine.slice"}
+        else config.cgroup_parent,
         "DiskQuota": 0,
         "Ulimits": [
             {"Name": limit["type"], "Soft": limit["soft"], "Hard": limit["hard"]}

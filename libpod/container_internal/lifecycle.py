@@ -142,7 +142,10 @@ def kill(held: LockedContainer, signal: int) -> None:
     held.require(Operation.KILL)
     held.update(stopped_by_user=True)
     runtime_of(held).signal(
-        bundle_for(held), identity_of_init(held.state), signal, everyone=_shares_pid_namespace(held) and signal == 9
+        bundle_for(held),
+        identity_of_init(held.state),
+        signal,
+        everyone=_shares_pid_namespace(held) and signal == 9,
     )
     held.emit(EventStatus.KILL)
 

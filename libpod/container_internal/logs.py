@@ -56,7 +56,9 @@ def read(services: Services, config: ContainerConfig, options: LogOptions | None
     if config.log_driver not in {"", "k8s-file", "json-file"}:
         raise NotSupportedError(
             f"container {config.name} logs to {config.log_driver}, and there is no file to read",
-            resolution="use journalctl" if config.log_driver == "journald" else "create it with the log driver k8s-file",
+            resolution="use journalctl"
+            if config.log_driver == "journald"
+            else "create it with the log driver k8s-file",
         )
     selection = wanted.selection()
     follow = None

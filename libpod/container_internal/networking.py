@@ -24,7 +24,8 @@ def owns_namespace(config: ContainerConfig) -> bool:
     if config.create_net_ns:
         return True
     return any(
-        item["type"] == "network" and not item.get("path") for item in config.spec.get("linux", {}).get("namespaces", ())
+        item["type"] == "network" and not item.get("path")
+        for item in config.spec.get("linux", {}).get("namespaces", ())
     )
 
 

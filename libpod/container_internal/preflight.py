@@ -75,22 +75,35 @@ def require_runtime(services: Services, config: ContainerConfig) -> None:
 
 
 def judge_import(
-    services: Services, config: ContainerConfig, spec: Mapping[str, Any], options: RestoreOptions, *, archive: str
+    services: Services,
+    config: ContainerConfig,
+    spec: Mapping[str, Any],
+    options: RestoreOptions,
+    *,
+    archive: str,
 ) -> None:
     """Refuse an archive that this host cannot or should not wake."""
     if config.all_dependencies:
-        raise ArchiveError(archive, f"container {config.name} depends on other containers, which it does not bring")
+        raise ArchiveError(
+            archive, f"container {config.name} depends on other containers, which it does not bring"
+        )
     if config.rootfs or not config.rootfs_image_name:
         raise ArchiveError(archive, f"container {config.name} was not made from an image")
     runtime = Path(config.runtime).name
     if runtime and runtime not in services.config.runtimes:
-        raise ArchiveError(archive, f'it asks for the OCI runtime "{config.runtime[:80]}", which is not configured here')
+        raise ArchiveError(
+            archive, f'it asks for the OCI runtime "{config.runtime[:80]}", which is not configured here'
+        )
     try:
         require_runtime(services, config)
     except ProgramMissingError as error:
-        raise ArchiveError(archive, f"it needs the OCI runtime {runtime}", resolution=f"install {runtime}") from error
+        raise ArchiveError(
+            archive, f"it needs the OCI runtime {runtime}", resolution=f"install {runtime}"
+        ) from error
     if config.pod and not options.pod:
-        raise ArchiveError(archive, f"container {config.name} belongs to a pod", resolution="name a pod to put it in")
+        raise ArchiveError(
+            archive, f"container {config.name} belongs to a pod", resolution="name a pod to put it in"
+        )
     _require_bind_sources(spec, archive)
 
 

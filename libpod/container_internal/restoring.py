@@ -54,7 +54,9 @@ _CONSUMED = (
 
 def restore(held: LockedContainer, options: RestoreOptions) -> RestoreReport:
     """See `Container.restore`: from the container's own checkpoint."""
-    held.require(Operation.RESTORE, resolution="stop it first" if held.status is ContainerStatus.RUNNING else None)
+    held.require(
+        Operation.RESTORE, resolution="stop it first" if held.status is ContainerStatus.RUNNING else None
+    )
     images = held.directory / members.CHECKPOINT_DIR
     if not (images / members.INVENTORY).exists():
         raise InvalidStateError(

@@ -12,6 +12,7 @@ import contextlib
 from pathlib import Path
 
 from libpod.container_internal.held import LockedContainer
+from libpod.container_internal.services import Services
 from libpod.define.errors import HostError, StorageError
 from libpod.linux import mounts
 from libpod.linux.files import remove_tree
@@ -30,7 +31,9 @@ def mount(held: LockedContainer) -> Path:
         try:
             mounts.mount("shm", shm, "tmpfs", _SHM_FLAGS, f"mode=1777,size={config.shm_size}{label}")
         except OSError as error:
-            raise HostError(f"container {held.name}: /dev/shm cannot be mounted ({error.strerror})") from error
+            raise HostError(
+                f"container {held.name}: /dev/shm cannot be mounted ({error.strerror})"
+            ) from error
         fresh_shm = True
     try:
         if config.rootfs:
@@ -67,6 +70,12 @@ def remove(held: LockedContainer) -> None:
     else:
         remove_tree(store.container_directory(held.id).parent)
         remove_tree(store.container_run_directory(held.id).parent)
+
+
+def remove_directories(services: Services, ctr_id: str) -> None:
+    """Remove the directories of a container that has no layer; nothing there is fine."""
+    remove_tree(services.bundle_directory(ctr_id).parent)
+    remove_tree(services.run_directory(ctr_id).parent)
 
 
 def _owns_shm(held: LockedContainer) -> bool:

@@ -46,4 +46,6 @@ def settle(held: LockedContainer) -> None:
         exit_code=0,
         stopped_by_user=True,
     )
-    logger.warning("container %s: its checkpoint was interrupted; it can be restored from its own images", held.name)
+    logger.warning(
+        "container %s: its checkpoint was interrupted; it can be restored from its own images", held.name
+    )

@@ -44,7 +44,9 @@ def prepare(held: LockedContainer, root: Path) -> Prepared:
     user = user_lookup.resolve(root, config.user, groups=config.groups)
     _make_working_directory(held, root, user.uid, user.gid)
     binds = generated_files.write(held, network_status=held.state.network_status)
-    if config.passwd is not False and (passwd := user_lookup.passwd_for(root, user, working_directory(config))):
+    if config.passwd is not False and (
+        passwd := user_lookup.passwd_for(root, user, working_directory(config))
+    ):
         path = held.run_directory / "passwd"
         write_atomic(path, passwd.encode(errors="surrogateescape"), mode=0o644, durable=False)
         binds["/etc/passwd"] = str(path)
@@ -142,7 +144,9 @@ def _inside(root: Path, destination: str) -> str:
             os.close(descriptor)
     finally:
         os.close(top)
-    return "/" + os.path.relpath(real, os.path.realpath(root)) if real != os.path.realpath(root) else destination
+    return (
+        "/" + os.path.relpath(real, os.path.realpath(root)) if real != os.path.realpath(root) else destination
+    )
 
 
 def _make_working_directory(held: LockedContainer, root: Path, uid: int, gid: int) -> None:

@@ -78,4 +78,3 @@ def record_exit(held: LockedContainer, ended: ExitStatus, *, error: str = "") ->
         restart_policy_match=held.state.restart_policy_match or restart,
     )
     held.emit(EventStatus.DIED, exit_code=ended.code)
-

@@ -42,6 +42,5 @@ def top(held: LockedContainer, descriptors: Sequence[str]) -> list[list[str]]:
     except CommandError as error:
         error.add_note(f"while listing the processes of container {held.name}")
         raise
-    for line in listed.stdout.decode(errors="replace").splitlines():
-        rows.append(line.split(None, len(wanted) - 1))
-    return rows
+    printed = listed.stdout.decode(errors="replace").splitlines()
+    return rows + [line.split(None, len(wanted) - 1) for line in printed]

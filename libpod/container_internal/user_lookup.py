@@ -19,7 +19,10 @@ StrPath = str | os.PathLike[str]
 def resolve(root: StrPath, user: str, *, groups: Sequence[str] = ()) -> ResolvedUser:
     """The numbers behind *user* (empty: root); raises InvalidArgumentError for a name that the root does not know."""
     return resolve_user(
-        user, passwd=text_inside(root, "etc/passwd"), group=text_inside(root, "etc/group"), extra_groups=groups
+        user,
+        passwd=text_inside(root, "etc/passwd"),
+        group=text_inside(root, "etc/group"),
+        extra_groups=groups,
     )
 
 

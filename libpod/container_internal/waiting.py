@@ -32,7 +32,13 @@ def wait(
 ) -> int:
     """See `Container.wait`."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    wanted = None if condition is None else {condition} if isinstance(condition, ContainerStatus) else set(condition)
+    wanted = (
+        None
+        if condition is None
+        else {condition}
+        if isinstance(condition, ContainerStatus)
+        else set(condition)
+    )
     while True:
         try:
             with locked(services, config.id) as held:
@@ -53,7 +59,9 @@ def wait(
                 resolution="wait longer, or stop it",
             )
         if status in LIVE and wanted is None:
-            services.runtimes.for_container(config).wait_exit(bundle_of(services, config), launched_of(state), left)
+            services.runtimes.for_container(config).wait_exit(
+                bundle_of(services, config), launched_of(state), left
+            )
         else:
             _pause(services, config, state_is_live=status in LIVE, left=left)
 
@@ -64,7 +72,9 @@ def _pause(services: Services, config: ContainerConfig, *, state_is_live: bool, 
     step = _STEP if left is None else min(_STEP, left)
     if state_is_live:
         state = services.state.container_state(config.id)
-        services.runtimes.for_container(config).wait_exit(bundle_of(services, config), launched_of(state), step)
+        services.runtimes.for_container(config).wait_exit(
+            bundle_of(services, config), launched_of(state), step
+        )
     else:
         time.sleep(step)
 

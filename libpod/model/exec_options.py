@@ -5,18 +5,22 @@ Covers: libpod/container_exec.go (ExecConfig)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
 from libpod.define.errors import InvalidArgumentError
 
 
+def _words(command: Iterable[str]) -> tuple[str, ...]:
+    return tuple(command)
+
+
 @attrs.frozen(kw_only=True)
 class ExecOptions:
     """One more process in a running container."""
 
-    command: tuple[str, ...] = attrs.field(converter=tuple)
+    command: tuple[str, ...] = attrs.field(converter=_words)
     env: Mapping[str, str] = attrs.field(factory=dict)
     user: str = ""
     """uid, name, uid:gid or name:group; empty: the container's."""

@@ -54,7 +54,9 @@ def test_stop_sends_the_stop_signal_and_waits(runtime):
 
 
 def test_stop_kills_after_its_timeout(runtime):
-    container = runtime.run("bb:1", "sh", "-c", "trap '' TERM; while true; do sleep 0.05; done", network="none")
+    container = runtime.run(
+        "bb:1", "sh", "-c", "trap '' TERM; while true; do sleep 0.05; done", network="none"
+    )
     container.stop(timeout=0.3)
     assert container.state().exit_code == 137
 
@@ -81,7 +83,9 @@ def test_restart_runs_it_again(runtime):
 
 
 def test_a_restart_policy_revives_it_and_a_stop_does_not(runtime):
-    container = runtime.run("bb:1", "sh", "-c", "echo run; exit 1", network="none", restart_policy="on-failure:2")
+    container = runtime.run(
+        "bb:1", "sh", "-c", "echo run; exit 1", network="none", restart_policy="on-failure:2"
+    )
     assert until(lambda: lines(container), lambda seen: len(seen) >= 3) == ["run"] * 3
     assert until(container.status, lambda s: s is ContainerStatus.EXITED) is ContainerStatus.EXITED
     assert container.state().restart_count == 2
@@ -110,7 +114,13 @@ def test_a_file_that_is_no_program_is_said_so(runtime):
 
 def test_out_of_memory_is_recorded(runtime):
     container = runtime.run(
-        "bb:1", "sh", "-c", "x=$(yes | head -c 100000000)", network="none", memory=16 << 20, memory_swap=16 << 20
+        "bb:1",
+        "sh",
+        "-c",
+        "x=$(yes | head -c 100000000)",
+        network="none",
+        memory=16 << 20,
+        memory_swap=16 << 20,
     )
     container.wait()
     assert container.state().oom_killed
@@ -190,7 +200,9 @@ def test_the_image_decides_what_is_not_said(engine: Engine, busybox_rootfs, runt
 
 def test_a_container_goes_on_when_its_runtime_is_closed(engine: Engine):
     with engine.runtime() as runtime:
-        container = runtime.run("bb:1", "sh", "-c", "i=0; while true; do i=$((i+1)); echo $i; sleep 0.05; done", network="none")
+        container = runtime.run(
+            "bb:1", "sh", "-c", "i=0; while true; do i=$((i+1)); echo $i; sleep 0.05; done", network="none"
+        )
         at = counts_on(container, 0)
     with engine.runtime() as runtime:
         counts_on(runtime.container(container.id), at)

@@ -1,0 +1,91 @@
+"""Removing a container.
+
+REMOVING is saved first, then everything is given back, last the record goes. A kill in between leaves a container in
+state "removing", which `rm` or the next repair finishes.
+
+Covers: libpod/runtime_ctr.go (RemoveContainer)
+"""
+
+from __future__ import annotations
+
+from libpod.container_internal import lifecycle, rootfs
+from libpod.container_internal.exec_sessions import remove_sessions
+from libpod.container_internal.held import LockedContainer
+from libpod.container_internal.locked import locked
+from libpod.container_internal.services import Services
+from libpod.define.errors import ContainerInUseError, ContainerStateError, NoSuchContainerError
+from libpod.define.status import LIVE, ContainerStatus, Operation
+from libpod.model.event import EventStatus
+from libpod.volume_internal import removal as volume_removal
+
+
+def remove_container(
+    services: Services,
+    ctr_id: str,
+    *,
+    force: bool = False,
+    volumes: bool = False,
+    timeout: float | None = None,
+    ignore_missing: bool = False,
+) -> None:
+    """See `Container.remove`. With *ignore_missing* a container that is gone is fine."""
+    try:
+        with locked(services, ctr_id) as held:
+            _remove(held, force=force, volumes=volumes, timeout=timeout)
+    except NoSuchContainerError:
+        if not ignore_missing:
+            raise
+
+
+def _remove(held: LockedContainer, *, force: bool, volumes: bool, timeout: float | None) -> None:
+    dependents = held.services.state.dependents(held.id)
+    if dependents:
+        raise ContainerInUseError(held.name, dependents)
+    if force:
+        held.require(Operation.FORCE_REMOVE)
+        if held.status in LIVE:
+            lifecycle.stop(held, timeout)
+    elif held.status not in _REMOVABLE:
+        raise ContainerStateError(
+            operation="remove",
+            container=held.name,
+            status=held.status.word,
+            allowed=[status.word for status in sorted(_REMOVABLE)],
+            resolution="stop it first, or force the removal",
+        )
+    if held.status in {ContainerStatus.STOPPED, ContainerStatus.CREATED}:
+        lifecycle.clean_up(held)
+    if held.status is not ContainerStatus.REMOVING:
+        held.update(status=ContainerStatus.REMOVING, removing_volumes=volumes)
+    finish_removal(held)
+
+
+def finish_removal(held: LockedContainer) -> None:
+    """Give everything back and remove the record; every step may be repeated after a kill."""
+    config, services = held.config, held.services
+    anonymous = held.state.removing_volumes or config.auto_remove
+    made_for_it = held.state.volumes_to_remove
+    runtime = lifecycle.runtime_of(held)
+    lifecycle.remove_unrecorded(held, runtime)
+    remove_sessions(held)
+    lifecycle.release_resources(held)
+    rootfs.remove(held)
+    if config.rootfs:
+        rootfs.remove_directories(services, config.id)
+    held.emit(EventStatus.REMOVE)
+    services.state.remove_container(config.id)
+    services.state.free_lock(config.lock_id)
+    if anonymous or made_for_it:
+        volume_removal.remove_unused(services, config.volume_names, also_named=made_for_it)
+
+
+_REMOVABLE = frozenset(
+    {
+        ContainerStatus.CONFIGURED,
+        ContainerStatus.CREATED,
+        ContainerStatus.STOPPED,
+        ContainerStatus.EXITED,
+        ContainerStatus.REMOVING,
+        ContainerStatus.UNKNOWN,
+    }
+)

@@ -1,0 +1,1 @@
+"""The steps behind the verbs of `Volume`: mounting one that has options, removing one."""
