@@ -260,13 +260,20 @@ class BridgeBackend(NetworkBackend):
         """Remove the bridges of *candidates* (default: all of ours) that have no port left, and their
         rules."""
         prefix = f"libpod:{self.owner}:{strays.NETWORK}:"
+        names = None if candidates is None else {item.network_interface for item in candidates}
         present = host_links()
         busy = {link.master for link in present if link.master}
         bridges = [link for link in present if link.alias.startswith(prefix)]
-        names = None if candidates is None else {item.network_interface for item in candidates}
         idle = [link for link in bridges if link.index not in busy and (names is None or link.name in names)]
-        if idle:
-            wiring.on_host(lambda host: [host.delete(link.name) for link in idle])
+        # A set-up that was killed before the bridge got its alias.
+        unfinished = [
+            link
+            for link in present
+            if link.group == self.group and not link.alias and link.name in (names or ())
+        ]
+        gone = [link.name for link in (*idle, *unfinished)]
+        if gone:
+            wiring.on_host(lambda host: [host.delete(name) for name in gone])
         if len(idle) == len(bridges):
             self.firewall.remove()
             return
