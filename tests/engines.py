@@ -18,69 +18,12 @@ from libpod.linux import cgroups, mounts
 from libpod.linux.process import run
 from libpod.storage.store import Store
 
-APPLETS = [
-    "awk",
-    "cat",
-    "chmod",
-    "chown",
-    "cp",
-    "date",
-    "dd",
-    "df",
-    "du",
-    "echo",
-    "env",
-    "expr",
-    "false",
-    "find",
-    "flock",
-    "grep",
-    "head",
-    "hostname",
-    "httpd",
-    "id",
-    "ip",
-    "kill",
-    "ln",
-    "ls",
-    "md5sum",
-    "mkdir",
-    "mkfifo",
-    "mknod",
-    "mount",
-    "mv",
-    "nc",
-    "nslookup",
-    "od",
-    "ping",
-    "printf",
-    "ps",
-    "pwd",
-    "readlink",
-    "rm",
-    "sed",
-    "seq",
-    "setsid",
-    "sh",
-    "sha256sum",
-    "sleep",
-    "stat",
-    "stty",
-    "sync",
-    "tail",
-    "tee",
-    "test",
-    "touch",
-    "tr",
-    "true",
-    "truncate",
-    "tty",
-    "usleep",
-    "wc",
-    "wget",
-    "whoami",
-    "yes",
-]
+_WORDS = """
+    awk cat chmod chown cp date dd df du echo env expr false find flock grep head hostname httpd id ip kill
+    ln ls md5sum mkdir mkfifo mknod mount mv nc nslookup od ping printf ps pwd readlink rm sed seq setsid sh
+    sha256sum sleep stat stty sync tail tee test touch tr true truncate tty usleep wc wget whoami yes
+"""
+APPLETS = tuple(_WORDS.split())
 COUNT = "i=0; while true; do i=$((i+1)); echo $i; sleep 0.1; done"
 """A process whose memory is a number."""
 
