@@ -33,7 +33,7 @@ from libpod.define.errors import (
 )
 from libpod.define.ids import is_full_id, new_id
 from libpod.linux.files import remove_tree
-from libpod.storage import creator, layers
+from libpod.storage import creator, layers, mounting
 from libpod.storage.layout import make_private_directory
 from libpod.storage.locks import HeldLocks
 from libpod.storage.parts import StoreParts
@@ -136,7 +136,15 @@ def rename(parts: StoreParts, ctr_id: str, new_name: str) -> None:
 
 
 def delete(parts: StoreParts, ctr_id: str) -> None:
-    """Remove a container, its layer and its directories, mounted or not; what is missing already is fine."""
+    """Remove a container, its layer and its directories, mounted or not; what is missing already is fine.
+
+    The content of the layer goes first, while no lock is held: killed there, the container is an empty one that waits
+    to be removed again.
+    """
+    found = by_id(parts, ctr_id)
+    if found is not None and found.layer_id:
+        mounting.unmount(parts, found.layer_id, force=True)
+        parts.driver.empty(found.layer_id)
     with parts.locks.deleting() as held:
         table = parts.containers.edit(held.containers)
         record = table.get(ctr_id)

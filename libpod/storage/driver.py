@@ -62,6 +62,13 @@ class LayerDriver(abc.ABC):
         """Remove a layer's directory, unmounting what is mounted in it."""
 
     @abc.abstractmethod
+    def empty(self, layer_id: str) -> None:
+        """Remove the content of a writable, unmounted layer that is to be removed, without any lock.
+
+        This is the long part of removing a big layer, and nobody has to wait for it.
+        """
+
+    @abc.abstractmethod
     def exists(self, layer_id: str) -> bool:
         """Whether the layer has a directory here."""
 

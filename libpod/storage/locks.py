@@ -82,7 +82,10 @@ class HeldLock:
         if not self.writable:
             raise LockError(f"{self.path} is locked for reading only, its data must not be changed")
         token = struct.pack("<QQI", time.time_ns(), next(_counter), os.getpid()) + os.urandom(44)
-        os.pwrite(self._descriptor, token, 0)
+        try:
+            os.pwrite(self._descriptor, token, 0)
+        except OSError as error:
+            raise StorageError(f"cannot write to {self.path} ({error.strerror})") from error
         return token
 
 

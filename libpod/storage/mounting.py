@@ -59,6 +59,8 @@ def unmount(parts: StoreParts, layer_id: str, *, force: bool) -> bool:
     With *force* a mount that nobody recorded is taken away too. A layer that is not mounted, or not there any more, is
     fine.
     """
+    if _is_unmounted(parts, layer_id):
+        return False
     with parts.locks.unmounting() as held:
         table = parts.mounts.edit(held.mountpoints)
         count = _count(table, layer_id)
@@ -92,6 +94,13 @@ def mountpoint(parts: StoreParts, layer_id: str) -> Path | None:
         if entry is None or not is_mount_point(entry["path"]):
             return None
         return Path(entry["path"])
+
+
+def _is_unmounted(parts: StoreParts, layer_id: str) -> bool:
+    """Whether neither the record nor the kernel knows of a mount; readers wait for nobody but writers."""
+    with parts.locks.reading_mounts() as held:
+        recorded = parts.mounts.read(held.mountpoints).get(layer_id)
+    return recorded is None and not is_mount_point(parts.driver.mountpoint(layer_id))
 
 
 def _count(table: Draft, layer_id: str) -> int:

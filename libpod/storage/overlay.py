@@ -133,6 +133,17 @@ class OverlayDriver(LayerDriver):
         except OSError as error:
             raise StorageError(f"cannot remove the directory of layer {layer_id} ({error})") from error
 
+    def empty(self, layer_id: str) -> None:
+        diff = self._home / layer_id / "diff"
+        try:
+            with os.scandir(diff) as entries:
+                for entry in entries:
+                    remove_tree(Path(entry.path))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageError(f"cannot empty layer {layer_id} ({error})") from error
+
     def stack(self, layer_id: str) -> LayerStack:
         directory = self._directory(layer_id)
         lowers = list(_older_contents(directory))
@@ -183,7 +194,9 @@ class OverlayDriver(LayerDriver):
         directory = self._home / layer_id
         target = directory / "merged"
         try:
-            _detach(target)
+            # One mount may lie on another when somebody did not find the first recorded.
+            while _detach(target):
+                pass
             if (directory / "mapped").is_dir():
                 for name in os.listdir(directory / "mapped"):
                     _detach(directory / "mapped" / name)
@@ -198,7 +211,14 @@ class OverlayDriver(LayerDriver):
         fresh = directory / "merged.1"
         remove_tree(fresh)
         self._make_owned(fresh, 0o700, os.stat(directory / "diff"))
-        os.rename(fresh, directory / "merged")
+        try:
+            os.rename(fresh, directory / "merged")
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            os.rmdir(
+                fresh
+            )  # somebody wrote below the mount point while nothing was mounted; leave it to them
 
     # ---- what is below a layer --------------------------------------------------------------------------------
 
@@ -298,12 +318,15 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _detach(target: Path) -> None:
+def _detach(target: Path) -> bool:
+    """Unmount; False when nothing was mounted, or the mount point is not even there."""
     try:
         mounts.unmount(target, mounts.MNT_DETACH | mounts.UMOUNT_NOFOLLOW)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOENT):  # not mounted, or not even there
+        if error.errno not in (errno.EINVAL, errno.ENOENT):
             raise
+        return False
+    return True
 
 
 def _older_contents(directory: Path) -> Iterator[Path]:

@@ -33,6 +33,7 @@ from libpod.storage import containers, creator, layers, short_links
 from libpod.storage.locks import HeldLocks
 from libpod.storage.parts import StoreParts
 from libpod.storage.records import Draft, Record, Snapshot
+from libpod.storage.stored import is_incomplete
 
 _TEMPORARY = ".tmp-"
 _TEMPORARY_AGE = 60.0
@@ -56,13 +57,18 @@ class Leftover:
 
 
 def collect(parts: StoreParts, known: Callable[[], Collection[str]]) -> list[Leftover]:
-    """Remove our leftovers; *known* returns the ids of the containers that the engine has, and is asked once."""
+    """Remove our leftovers; *known* returns the ids of the containers that the engine has.
+
+    It is asked once, and only when there are containers of dead processes. A store in order is only read.
+    """
     candidates = _dead_containers(parts)
-    wanted = frozenset(known()) if candidates else frozenset()
+    unwanted = candidates - frozenset(known()) if candidates else candidates
+    if not unwanted and not _has_leftovers(parts):
+        return []
     with parts.locks.deleting() as held:
         draft = layers.edit(parts, held)
         table = parts.containers.edit(held.containers)
-        found = _collect_containers(parts, held, draft, table, candidates - wanted)
+        found = _collect_containers(parts, held, draft, table, unwanted)
         found += _collect_layers(parts, held, draft, table.now)
         found += _collect_links(parts)
         found += _collect_temporary_files(parts)
@@ -72,6 +78,19 @@ def collect(parts: StoreParts, known: Callable[[], Collection[str]]) -> list[Lef
 def _dead_containers(parts: StoreParts) -> frozenset[str]:
     with parts.locks.reading_containers() as held:
         return frozenset(r["id"] for r in parts.containers.read(held.containers) if _is_left_over(parts, r))
+
+
+def _has_leftovers(parts: StoreParts) -> bool:
+    """Whether there is anything else than containers to collect, seen with read locks."""
+    with parts.locks.reading_everything() as held:
+        all_layers = parts.layers.read(held.layers)
+        containers_now = parts.containers.read(held.containers)
+        return bool(
+            any(is_incomplete(record) for record in all_layers)
+            or _unnamed_layers(parts, all_layers, containers_now)
+            or _old_temporary_files(parts)
+            or short_links.dangling(parts.paths.home)
+        )
 
 
 def _is_left_over(parts: StoreParts, record: Record) -> bool:
@@ -93,15 +112,18 @@ def _collect_containers(
 
 def _collect_layers(parts: StoreParts, held: HeldLocks, draft: Draft, known: Snapshot) -> list[Leftover]:
     """Layers with our mark that no container names. No creator can be in between: it would hold the locks."""
-    named = {record.get("layer") for record in known}
-    parents = {record.get("parent") for record in draft.now}
     found = []
-    for record in list(draft.now):
-        if record["id"] in named or record["id"] in parents or not creator.made_by(record, parts.owner):
-            continue
-        layers.delete(parts, held, draft, record["id"])
-        found.append(Leftover(LeftoverKind.LAYER, record["id"]))
+    for layer_id in _unnamed_layers(parts, draft.now, known):
+        layers.delete(parts, held, draft, layer_id)
+        found.append(Leftover(LeftoverKind.LAYER, layer_id))
     return found
+
+
+def _unnamed_layers(parts: StoreParts, all_layers: Snapshot, all_containers: Snapshot) -> list[str]:
+    named = {record.get("layer") for record in all_containers} | {
+        record.get("parent") for record in all_layers
+    }
+    return [r["id"] for r in all_layers if r["id"] not in named and creator.made_by(r, parts.owner)]
 
 
 def _collect_links(parts: StoreParts) -> list[Leftover]:
@@ -115,16 +137,20 @@ def _collect_links(parts: StoreParts) -> list[Leftover]:
 
 
 def _collect_temporary_files(parts: StoreParts) -> list[Leftover]:
-    paths = parts.paths
     found = []
-    for directory in (paths.layers, paths.images, paths.containers, paths.run_layers):
-        for path in _old_temporary_files(directory):
-            path.unlink(missing_ok=True)
-            found.append(Leftover(LeftoverKind.TEMPORARY_FILE, str(path)))
+    for path in _old_temporary_files(parts):
+        path.unlink(missing_ok=True)
+        found.append(Leftover(LeftoverKind.TEMPORARY_FILE, str(path)))
     return found
 
 
-def _old_temporary_files(directory: Path) -> list[Path]:
+def _old_temporary_files(parts: StoreParts) -> list[Path]:
+    paths = parts.paths
+    directories = (paths.layers, paths.images, paths.containers, paths.run_layers)
+    return [path for directory in directories for path in _old_temporary_files_in(directory)]
+
+
+def _old_temporary_files_in(directory: Path) -> list[Path]:
     limit = time.time() - _TEMPORARY_AGE
     try:
         with os.scandir(directory) as entries:

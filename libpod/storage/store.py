@@ -15,6 +15,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import attrs
+
 from libpod.define.errors import ConfigError, NotSupportedError, StorageError
 from libpod.storage import check, containers, content, images, layers, mounting, recovery
 from libpod.storage.changes import Change
@@ -123,10 +125,13 @@ class Store:
         return self._parts.options
 
     def specifier(self) -> str:
-        """This store as skopeo names it: put it in ``containers-storage:[…]reference``."""
+        """This store as skopeo names it: put it in ``containers-storage:[…]reference``.
+
+        Mount options are left out: skopeo mounts no container, and splits options at every comma.
+        """
         name = self._parts.driver.name
         words = f"{name}@{self.graph_root}+{self.run_root}"
-        options = self._parts.options.strings(name)
+        options = attrs.evolve(self._parts.options, mount_options=()).strings(name)
         return f"{words}:{','.join(options)}" if options else words
 
     # ---- containers -------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def test_two_processes_of_two_threads_and_the_go_programs_leave_a_clean_store(
     sandbox.podman("ps")
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", WORKER, sandbox.graph, sandbox.run, UPPER, "4"],
+            [sys.executable, "-c", WORKER, sandbox.graph, sandbox.run, UPPER, "3"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

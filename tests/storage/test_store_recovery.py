@@ -25,7 +25,7 @@ from tests.storage.store_sandbox import UPPER, Sandbox
 
 pytestmark = pytest.mark.root
 
-KILLS = 20
+ROUNDS = 10
 
 WORKER = """
 import sys
@@ -176,7 +176,7 @@ def test_writers_killed_at_random_cost_nobody_anything(sandbox: Sandbox, ours: S
     kept = ours.create_container(new_id(), name="kept", image_id=image_of(ours).id)
     root = ours.mount(kept.id)
     chance = random.Random(20240229)
-    for round_number in range(KILLS):
+    for round_number in range(ROUNDS):
         workers = [start_worker(sandbox) for _ in range(2)]
         time.sleep(
             chance.uniform(0.0, 0.06)
