@@ -65,7 +65,10 @@ def parse_tmpfs(text: str) -> TmpfsMount:
 
 def parse_mount(text: str) -> Mount:
     """The mount that `--mount` *text* asks for; raises InvalidArgumentError."""
-    rows = list(csv.reader([text]))
+    try:
+        rows = list(csv.reader([text], strict=True))
+    except csv.Error as error:
+        raise InvalidArgumentError(f'"{text}" is not a mount: {error}') from error
     fields = [field.strip() for field in rows[0]] if len(rows) == 1 else []
     kind = "volume"
     rest = []

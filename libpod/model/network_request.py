@@ -145,12 +145,9 @@ def parse_publish(text: str) -> PortMapping:
     first, count = parse_port_range(match["ctr"])
     host_first, host_count = (0, count) if not host else parse_port_range(host, minimum=0)
     if host_count != count:
-        if count != 1 or host_first == 0:
-            raise InvalidArgumentError(
-                f'"{text}" maps {host_count} ports of the host to {count} of the container'
-            )
-        # A range of the host for one port of the container: any free one of the range; we take its first.
-        host_count = count
+        raise InvalidArgumentError(
+            f'"{text}" maps {host_count} ports of the host to {count} of the container'
+        )
     return PortMapping(
         host_ip=address or "", container_port=first, host_port=host_first, range=count, protocol=protocol
     )

@@ -44,7 +44,7 @@ def parse_duration(text: str) -> int:
     """Nanoseconds in `1m30s`, `500ms`, `0`; raises InvalidArgumentError."""
     body = text.strip()
     negative = body.startswith("-")
-    body = body.lstrip("+-") if body[:1] in ("+", "-") else body
+    body = body[1:] if body[:1] in ("+", "-") else body
     if body == "0":
         return 0
     total, position = Fraction(0), 0

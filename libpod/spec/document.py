@@ -10,6 +10,10 @@ from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict
 
+import msgspec
+
+from libpod.define.errors import InvalidArgumentError
+
 Document = dict[str, Any]
 """A whole `config.json`. `Spec` below names the keys that are known."""
 
@@ -169,3 +173,17 @@ class Spec(TypedDict):
     hooks: NotRequired[dict[str, list[HookEntry]]]
     annotations: NotRequired[dict[str, str]]
     linux: Linux
+
+
+_known_parts = msgspec.json.Decoder(Spec)
+
+
+def check_document(document: Document, subject: str) -> None:
+    """Raise InvalidArgumentError unless every known part of a specification has the type it must have.
+
+    For documents that come from somewhere else: afterwards they can be worked on without fear of a TypeError.
+    """
+    try:
+        _known_parts.decode(msgspec.json.encode(document))
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
+        raise InvalidArgumentError(f"the specification of {subject} is malformed: {error}") from error

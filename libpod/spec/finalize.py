@@ -27,7 +27,7 @@ from libpod.model.container_config import ContainerConfig
 from libpod.model.times import is_zero
 from libpod.spec import annotations as names
 from libpod.spec import capabilities, devices, hooks, mounts, rlimits, seccomp
-from libpod.spec.document import Document, MountEntry
+from libpod.spec.document import Document, MountEntry, check_document
 from libpod.spec.environment import with_missing
 from libpod.spec.namespaces import cgroups_path, has_entry, has_own, with_path
 from libpod.spec.users import ResolvedUser
@@ -93,23 +93,28 @@ def finalize_spec(config: ContainerConfig, facts: FinalFacts) -> Document:
 def finalize_for_restore(document: Mapping[str, Any], config: ContainerConfig, facts: FinalFacts) -> Document:
     """The `config.json` for a restore of processes that ran as *document* says, which may be another machine's.
 
-    *config* is the record on this machine. Raises NotSupportedError for limits that cannot be set here.
+    *config* is the record on this machine. Raises NotSupportedError for limits that cannot be set here, and what
+    `import_template` raises.
     """
-    beyond = rlimits.out_of_reach(copied(document), facts.host)
+    result = import_template(document, config)
+    beyond = rlimits.out_of_reach(result, facts.host)
     if beyond:
         raise NotSupportedError(
             f"container {config.name} has resource limits that this process may not set: {', '.join(beyond)}",
             resolution="restore with CAP_SYS_RESOURCE, or make the container with smaller ulimits",
         )
-    result = import_template(document, config)
     for step in RESTORE_PASSES:
         step(result, config, facts)
     return result
 
 
 def import_template(document: Mapping[str, Any], config: ContainerConfig) -> Document:
-    """*document*, which ran on some machine, without what belonged to that machine: a template for this one."""
+    """*document*, which ran on some machine, without what belonged to that machine: a template for this one.
+
+    Raises InvalidArgumentError when it is not a specification.
+    """
     result: Document = copied(document)
+    check_document(result, f"container {config.name}")
     result["root"] = {**(result.get("root") or {}), "path": "rootfs"}
     linux = result.setdefault("linux", {})
     linux.pop("cgroupsPath", None)

@@ -11,12 +11,11 @@ Covers: pkg/specgen/generate/oci.go (addRlimits), libpod/container_internal_comm
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from libpod.linux.host import HostFacts
 from libpod.linux.rlimits import INFINITY
 from libpod.model.limits import Ulimit
-from libpod.spec.document import Rlimit
+from libpod.spec.document import Document, Rlimit
 
 DEFAULT_LIMIT = 1048576
 DEFAULTED = ("RLIMIT_NOFILE", "RLIMIT_NPROC")
@@ -49,14 +48,14 @@ def clamped(limits: Sequence[Rlimit], host: HostFacts) -> list[Rlimit]:
     return result
 
 
-def out_of_reach(document: dict[str, Any], host: HostFacts) -> list[str]:
+def out_of_reach(document: Document, host: HostFacts) -> list[str]:
     """The limits of a specification that a restore could not set here: CRIU sets them exactly and fails otherwise."""
-    words = []
-    for limit in (document.get("process") or {}).get("rlimits") or ():
-        ceiling = _ceiling(str(limit.get("type", "")), host)
-        if int(limit.get("hard", 0)) > ceiling:
-            words.append(f"{limit['type']} {limit['hard']} (at most {ceiling} here)")
-    return words
+    found: list[Rlimit] = document["process"].get("rlimits") or []
+    return [
+        f"{limit['type']} {limit['hard']} (at most {_ceiling(limit['type'], host)} here)"
+        for limit in found
+        if limit["hard"] > _ceiling(limit["type"], host)
+    ]
 
 
 def _ceiling(name: str, host: HostFacts) -> int:
