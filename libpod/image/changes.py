@@ -54,9 +54,7 @@ def apply_changes(config: ContainerDefaults, changes: Sequence[str]) -> Containe
             )
         try:
             apply(result, value)
-        except InvalidArgumentError:
-            raise
-        except ValueError as error:
+        except (InvalidArgumentError, ValueError) as error:
             raise InvalidArgumentError(f'the change "{change}" is malformed: {error}') from error
         heads.append(word)
     if "ENTRYPOINT" in heads and "CMD" not in heads:

@@ -218,6 +218,8 @@ def look_up(images: Sequence[StoredImage], name_or_id: str, config: RegistriesCo
         for each in images:
             if each.id == image_id:
                 return FoundImage(image=each, name="")
+        if image_id == text:
+            raise NoSuchImageError(name_or_id)
     # What follows needs a name or a prefix; `sha256:<digits>` may still be the digest of a manifest.
     if is_digest(text):
         return _by_digest(images, text)

@@ -394,8 +394,8 @@ _ACCESS = re.compile(
     re.IGNORECASE,
 )
 _UNREACHABLE = re.compile(
-    r"(?:dial|read|write) tcp|connection refused|no such host|i/o timeout|TLS handshake|connection reset|network is unreachable"
-    r"|no route to host"
+    r"(?:dial|read|write) tcp|connection refused|no such host|i/o timeout|TLS handshake|connection reset"
+    r"|network is unreachable|no route to host"
     r"|x509:|server gave HTTP response|unexpected EOF|: EOF|broken pipe|\b50[0-4]\b|deadline exceeded"
     r"|server closed|http2:|toomanyrequests",
     re.IGNORECASE,

@@ -132,7 +132,11 @@ class CuttingProxy:
             thread.start()
 
     def _serve(self, client: socket.socket) -> None:
-        with client, contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._target)) as server:
+        with (
+            client,
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self._target)) as server,
+        ):
             upstream = threading.Thread(target=self._pump, args=(client, server))
             upstream.start()
             self._pump(server, client)
