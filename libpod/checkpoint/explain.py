@@ -99,12 +99,12 @@ CATALOGUE: tuple[_Cause, ...] = (
         "close the connection before the checkpoint",
     ),
     _known(
-        r"packet socket|sk-packet|packet sk",
+        r"^packet: |packet sock",
         "a process has a packet socket in a state that CRIU cannot carry",
         "stop the packet capture before the checkpoint",
     ),
     _known(
-        r"netlink|The socket has data to read",
+        r"^netlink: |netlink socket|The socket has data to read",
         "a process has a netlink socket that CRIU cannot carry (unread data, or many groups)",
         "try again when the program has read its events, or stop it",
     ),
@@ -255,7 +255,13 @@ CATALOGUE: tuple[_Cause, ...] = (
     ),
     # ---- mounts -----------------------------------------------------------------------------------------------
     _known(
-        r"No mapping for (?:\d+:)?(?P<path>\S+) mountpoint|Can't restore ext mount|mountpoint.*external.*not",
+        r"No mapping for (?:\d+:)?(?P<path>\S+) mountpoint",
+        "the mount at {path} of the checkpoint has nothing to stand on here",
+        "restore with the same mounts (volumes, bind mounts) and the same cgroup version",
+        "restore",
+    ),
+    _known(
+        r"Can't restore ext mount",
         "a mount of the checkpoint has nothing to stand on here",
         "restore with the same mounts (volumes, bind mounts) and the same cgroup version",
         "restore",

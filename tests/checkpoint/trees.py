@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 NAMES = st.one_of(
     st.text(alphabet="abXY._-+ ~", min_size=1, max_size=8),
     st.text(alphabet=st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=12),
-    st.binary(min_size=1, max_size=12).filter(lambda raw: b"/" not in raw and b"\0" not in raw).map(os.fsdecode),
+    st.binary(min_size=1, max_size=12)
+    .filter(lambda raw: b"/" not in raw and b"\0" not in raw)
+    .map(os.fsdecode),
     st.integers(101, 255).map(lambda length: "n" * length),
     st.sampled_from([".wh.gone", ".wh..wh..opq", "back\\slash", "new\nline", "-rf", "*", "a" * 100]),
 ).filter(lambda name: name not in (".", "..") and len(os.fsencode(name)) <= 255)
@@ -47,7 +49,9 @@ _LINK = st.tuples(
     st.just({}),
 )
 _FIFO = st.tuples(st.just("fifo"), st.just(b""), _meta(st.integers(0, 0o777)), st.just({}))
-_DEVICE = st.tuples(st.sampled_from(["char", "block"]), st.just((1, 3)), _meta(st.integers(0, 0o777)), st.just({}))
+_DEVICE = st.tuples(
+    st.sampled_from(["char", "block"]), st.just((1, 3)), _meta(st.integers(0, 0o777)), st.just({})
+)
 _LEAF = st.one_of(_FILE, _FILE, _LINK, _FIFO, _DEVICE)
 
 
@@ -56,7 +60,10 @@ def trees(names: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, Any]]:
 
     def directory(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         return st.tuples(
-            st.just("dir"), st.dictionaries(names, children, max_size=4), _meta(st.integers(0, 0o7777)), XATTRS
+            st.just("dir"),
+            st.dictionaries(names, children, max_size=4),
+            _meta(st.integers(0, 0o7777)),
+            XATTRS,
         )
 
     return st.dictionaries(names, st.recursive(_LEAF, directory, max_leaves=12), max_size=5)
