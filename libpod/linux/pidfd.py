@@ -55,6 +55,14 @@ def process_state(pid: int) -> str:
     return fields[0].decode() if fields else ""
 
 
+def process_name(pid: int) -> str:
+    """The name of a process as ps shows it, at most 15 characters; empty when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").rstrip("\n")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def _stat(pid: int) -> list[bytes]:
     """The fields of /proc/<pid>/stat from the third on."""
     try:

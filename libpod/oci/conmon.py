@@ -95,12 +95,14 @@ class ConmonRuntime(OciRuntime):
         starting.start(self._programs, bundle, launched)
 
     def signal(self, bundle: Bundle, init: ProcessIdentity, signal: int, *, everyone: bool = False) -> bool:
-        return ending.send(bundle, init, signal, everyone=everyone)
+        return ending.send(self._programs, bundle, init, signal, everyone=everyone)
 
     def stop(
         self, bundle: Bundle, launched: Launched, *, signal: int, timeout: float, everyone: bool = False
     ) -> ExitStatus:
-        return ending.stop(bundle, launched, number=signal, timeout=timeout, everyone=everyone)
+        return ending.stop(
+            self._programs, bundle, launched, number=signal, timeout=timeout, everyone=everyone
+        )
 
     def pause(self, bundle: Bundle) -> None:
         freezing.pause(self._programs, bundle)

@@ -19,12 +19,17 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
 from libpod.linux import cgroups, inotify, pidfd
 from libpod.oci.base import Bundle, ExitStatus, Launched
 from libpod.oci.deleting import kill, thaw
+from libpod.oci.starting import await_command
+
+if TYPE_CHECKING:
+    from libpod.oci.programs import Programs
 
 UNKNOWN_CODE = -1
 
@@ -104,28 +109,36 @@ def _watch(bundle: Bundle, stack: contextlib.ExitStack) -> inotify.Inotify | Non
 
 
 def send(
-    bundle: Bundle, launched_init: pidfd.ProcessIdentity, number: int, *, everyone: bool = False
+    programs: Programs, bundle: Bundle, init: pidfd.ProcessIdentity, number: int, *, everyone: bool = False
 ) -> bool:
     """See `OciRuntime.signal`."""
+    if number not in (0, signal.SIGKILL):
+        await_command(programs, bundle, init)
     if everyone and bundle.cgroups_enabled and bundle.cgroup_path:
         return cgroups.kill_all(cgroups.group_path(bundle.cgroup_path), number) > 0
-    sent = pidfd.send_signal(launched_init, number)
+    sent = pidfd.send_signal(init, number)
     if sent and number == signal.SIGKILL:
         thaw(bundle)
     return sent
 
 
 def stop(
-    bundle: Bundle, launched: Launched, *, number: int, timeout: float, everyone: bool = False
+    programs: Programs,
+    bundle: Bundle,
+    launched: Launched,
+    *,
+    number: int,
+    timeout: float,
+    everyone: bool = False,
 ) -> ExitStatus:
     """See `OciRuntime.stop`."""
     killed = False
-    if send(bundle, launched.init, number, everyone=everyone):
+    if send(programs, bundle, launched.init, number, everyone=everyone):
         # A paused container cannot see the signal before it runs again.
         thaw(bundle)
         if not pidfd.wait_end(launched.init, timeout):
             if everyone:
-                send(bundle, launched.init, signal.SIGKILL, everyone=True)
+                send(programs, bundle, launched.init, signal.SIGKILL, everyone=True)
             kill(bundle, launched.init)
             killed = True
     status = wait_exit(bundle, launched)

@@ -179,7 +179,16 @@ def runtime_error(phase: Phase, container: str, text: str, *, criu_log: Path | N
                 return make(message, details=details)
     if phase is Phase.UPDATE and re.search(r"permission denied|operation not permitted", text, re.IGNORECASE):
         return NotPrivilegedError(message, resolution=advice, details=details)
+    if phase in (Phase.CHECKPOINT, Phase.RESTORE):
+        kind, step = _CRIU_KINDS[phase]
+        return kind(container=container, step=step, cause=cause, resolution=advice, details=details)
     return OciRuntimeError(message, resolution=advice, details=details)
+
+
+_CRIU_KINDS: dict[Phase, tuple[type[CheckpointError] | type[RestoreError], str]] = {
+    Phase.CHECKPOINT: (CheckpointError, "dumping"),
+    Phase.RESTORE: (RestoreError, "restoring"),
+}
 
 
 def _criu_error(phase: Phase, container: str, text: str, criu_log: Path | None) -> LibpodError | None:
@@ -194,7 +203,7 @@ def _criu_error(phase: Phase, container: str, text: str, criu_log: Path | None) 
     cause = reason or (
         "CRIU crashed" if crashed else _NOISE.sub("", lines[-1].strip()) if lines else "no report"
     )
-    kind, step = (CheckpointError, "dumping") if phase is Phase.CHECKPOINT else (RestoreError, "restoring")
+    kind, step = _CRIU_KINDS[phase]
     return kind(
         container=container,
         step=step,

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from typing import TYPE_CHECKING
 
 from libpod.define.errors import CommandError, InvalidStateError
 from libpod.linux import cgroups, pidfd
+from libpod.linux.pidfd import ProcessIdentity
 from libpod.linux.process import run
 from libpod.oci import arguments, state_files
 from libpod.oci.base import Bundle, Launched
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 RELEASE_TIMEOUT = 60.0
 """Seconds that a waiting init may take to answer."""
+EXECUTE_TIMEOUT = 2.0
+"""Seconds that init is given to become the command, before a signal is sent to it all the same."""
 
 
 def start(programs: Programs, bundle: Bundle, launched: Launched) -> None:
@@ -50,6 +54,23 @@ def start(programs: Programs, bundle: Bundle, launched: Launched) -> None:
     except CommandError as error:
         text = read_log(bundle.oci_log) or error.stderr
         raise runtime_error(Phase.START, bundle.name, text) from error
+
+
+def await_command(programs: Programs, bundle: Bundle, init: ProcessIdentity) -> None:
+    """Wait until a container that was started a moment ago really executes its command.
+
+    Between the two runc's init still handles signals, and loses them: a stop right after a start would run into its
+    timeout. The kernel tells nobody about an execve, so this looks, a few milliseconds at most, at the process's name;
+    outside that moment it looks once. A container that was created only is not waited for.
+    """
+    deadline = time.monotonic() + EXECUTE_TIMEOUT
+    pause = 0.0002
+    while pidfd.process_name(init.pid).startswith("runc:["):
+        root = state_files.state_root(programs.runtime_name, bundle)
+        if root is None or (root / bundle.id / "exec.fifo").exists() or time.monotonic() > deadline:
+            return
+        time.sleep(pause)
+        pause = min(pause * 2, 0.005)
 
 
 def _release_runc(bundle: Bundle, state: state_files.RuntimeState, launched: Launched) -> bool:

@@ -72,7 +72,7 @@ def test_a_block_left_without_go_leaves_nothing(shop: Workshop) -> None:
 
 def test_an_error_in_the_block_leaves_nothing_and_is_raised_itself(shop: Workshop) -> None:
     bundle = shop.bundle()
-    with pytest.raises(ZeroDivisionError) as caught, shop.runtime.launching(bundle):  # noqa: PT012
+    with pytest.raises(ZeroDivisionError) as caught, shop.runtime.launching(bundle):
         shop.write_config(bundle, ["true"])
         1 / 0  # noqa: B018
     assert not getattr(caught.value, "__notes__", [])
@@ -82,7 +82,7 @@ def test_an_error_in_the_block_leaves_nothing_and_is_raised_itself(shop: Worksho
 def test_without_a_configuration_the_runtime_refuses(shop: Workshop) -> None:
     bundle = shop.bundle()
     shop.write_config(bundle, ["true"])  # of an earlier life: removed when the launch begins
-    with pytest.raises(OciRuntimeError, match="config"), shop.runtime.launching(bundle) as launch:  # noqa: PT012
+    with pytest.raises(OciRuntimeError, match="config"), shop.runtime.launching(bundle) as launch:
         launch.go()
     nothing_left(shop, bundle)
 
@@ -96,7 +96,7 @@ def test_a_conmon_that_cannot_begin_says_why(shop: Workshop) -> None:
 @pytest.mark.parametrize("missing", ["source", "rootfs"])
 def test_a_missing_mount_is_not_taken_for_a_missing_command(shop: Workshop, missing: str) -> None:
     bundle = shop.bundle()
-    with pytest.raises(OciRuntimeError) as caught, shop.runtime.launching(bundle) as launch:  # noqa: PT012
+    with pytest.raises(OciRuntimeError) as caught, shop.runtime.launching(bundle) as launch:
         shop.write_config(bundle, ["true"])
         document = json.loads(bundle.config_file.read_bytes())
         if missing == "source":
@@ -261,7 +261,7 @@ def test_a_create_that_is_killed_leaves_nothing(shop: Workshop, victim: str) -> 
     """A hook that waits holds the runtime in the middle of create, with all cgroups made."""
     bundle = shop.bundle()
     marker = shop.base / f"hook-{bundle.id[:12]}"
-    with pytest.raises(OciRuntimeError), shop.runtime.launching(bundle) as launch:  # noqa: PT012
+    with pytest.raises(OciRuntimeError), shop.runtime.launching(bundle) as launch:
         shop.write_config(bundle, ["true"])
         document = json.loads(bundle.config_file.read_bytes())
         script = f"echo $$ > {marker}; exec sleep 1000"
@@ -285,7 +285,7 @@ def test_a_create_that_is_killed_leaves_nothing(shop: Workshop, victim: str) -> 
 
 def test_an_interrupt_during_create_leaves_nothing(shop: Workshop) -> None:
     bundle = shop.bundle()
-    with pytest.raises(KeyboardInterrupt), shop.runtime.launching(bundle) as launch:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), shop.runtime.launching(bundle) as launch:
         shop.write_config(bundle, ["true"])
         launch.release()
         raise KeyboardInterrupt
