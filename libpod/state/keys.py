@@ -21,8 +21,7 @@ Durable, on disk, flushed at every commit:
 
 Volatile, under the runroot, in a directory named after the boot, never flushed:
 
-    schema                             version of the layout
-    refreshed                          present once `refresh` has run in this boot
+    refreshed                          version of the layout; present once `refresh` has run in this boot
     ctr/<id>   pod/<id>   vol/<name>   ContainerState, PodState, VolumeState
     exec/<session id>                  ExecSession
     exec-ctr/<container id>/<session>  empty

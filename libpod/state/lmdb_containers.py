@@ -63,8 +63,8 @@ def check_free(durable: Transaction, kind: str, object_id: str, name: str) -> No
         raise refusals.taken(kind, name, owner)
 
 
-def add(durable: Transaction, volatile: Transaction, wanted: ContainerConfig, state: ContainerState) -> None:
-    """Add a container with everything that hangs on it."""
+def add(durable: Transaction, wanted: ContainerConfig, state: ContainerState) -> None:
+    """Write the durable half of a new container with everything that hangs on it."""
     if wanted.pod and not exists(durable, keys.key(keys.POD_KEPT, wanted.pod)):
         raise NoSuchPodError(wanted.pod)
     check_free(durable, lookup.CONTAINER, wanted.id, wanted.name)
@@ -75,8 +75,12 @@ def add(durable: Transaction, volatile: Transaction, wanted: ContainerConfig, st
     _link(durable, wanted)
     durable.put(keys.CTR_KEPT + own, codec.CONTAINER_STATE.encode(survival.kept_container(state)))
     durable.put(keys.CTR + own, codec.CONTAINER_CONFIG.encode(wanted))
-    sweep(volatile, wanted.id)
-    volatile.put(keys.CTR + own, codec.CONTAINER_STATE.encode(state))
+
+
+def place(volatile: Transaction, ctr_id: str, state: ContainerState) -> None:
+    """Write the volatile half of a new container; what an earlier one of that id may have left goes."""
+    sweep(volatile, ctr_id)
+    volatile.put(keys.key(keys.CTR, ctr_id), codec.CONTAINER_STATE.encode(state))
 
 
 def rewrite(durable: Transaction, wanted: ContainerConfig) -> None:

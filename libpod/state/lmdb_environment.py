@@ -123,6 +123,22 @@ class LmdbEnvironment:
         finally:
             self._leave()
 
+    def last_transaction(self) -> int:
+        """The number of the last transaction that wrote something."""
+        self._enter()
+        try:
+            return int(self._opened().info()["last_txnid"])
+        finally:
+            self._leave()
+
+    def reader_count(self) -> int:
+        """How many transactions of all processes read at this moment."""
+        environment = self._enter()
+        try:
+            return sum(1 for line in environment.readers().splitlines()[1:] if line.strip())
+        finally:
+            self._leave()
+
     # -- the gate -------------------------------------------------------------------------------------------------
 
     def _enter(self) -> lmdb.Environment:

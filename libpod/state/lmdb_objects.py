@@ -40,15 +40,14 @@ def pod_config(durable: Transaction, pod_id: str) -> PodConfig:
     return codec.POD_CONFIG.decode(data)
 
 
-def add_pod(durable: Transaction, volatile: Transaction, config: PodConfig, state: PodState) -> None:
-    """Add a pod without members."""
+def add_pod(durable: Transaction, config: PodConfig, state: PodState) -> None:
+    """Write the durable half of a pod without members."""
     lmdb_containers.check_free(durable, lookup.POD, config.id, config.name)
     own = keys.component(config.id)
     for row in derived_pod(config):
         durable.put(row, keys.POD + own if row.startswith(keys.NAME) else b"")
     durable.put(keys.POD_KEPT + own, codec.POD_STATE.encode(survival.kept_pod(state)))
     durable.put(keys.POD + own, codec.POD_CONFIG.encode(config))
-    volatile.put(keys.POD + own, codec.POD_STATE.encode(state))
 
 
 def derived_pod(config: PodConfig) -> list[bytes]:
@@ -124,15 +123,14 @@ def volume_config(durable: Transaction, name: str) -> VolumeConfig:
     return codec.VOLUME_CONFIG.decode(data)
 
 
-def add_volume(durable: Transaction, volatile: Transaction, config: VolumeConfig, state: VolumeState) -> None:
-    """Add a volume."""
+def add_volume(durable: Transaction, config: VolumeConfig, state: VolumeState) -> None:
+    """Write the durable half of a volume."""
     own = keys.component(config.name)
     if exists(durable, keys.VOL_KEPT + own):
         raise VolumeExistsError(config.name)
     durable.put(keys.lock_row(config.lock_id, keys.VOL + own), b"")
     durable.put(keys.VOL_KEPT + own, codec.VOLUME_STATE.encode(survival.kept_volume(state)))
     durable.put(keys.VOL + own, codec.VOLUME_CONFIG.encode(config))
-    volatile.put(keys.VOL + own, codec.VOLUME_STATE.encode(state))
 
 
 def rewrite_volume(durable: Transaction, config: VolumeConfig) -> None:

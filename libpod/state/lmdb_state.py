@@ -135,15 +135,22 @@ class LmdbState(State):
 
         return self._run(attempt)
 
-    def _create(self, operation: Callable[[Transaction, Transaction], T]) -> T:
-        """Both for writing: the volatile one is committed first, the durable one last."""
+    def _create(
+        self, durably: Callable[[Transaction], object], volatilely: Callable[[Transaction], object]
+    ) -> None:
+        """Write both halves: the volatile one is committed first, the durable one last.
 
-        def attempt() -> T:
+        The durable half is written before the volatile transaction begins: a map that is full inside nested blocks
+        would be taken for the inner one's.
+        """
+
+        def attempt() -> None:
             with self._durable.transaction(write=True) as durable:
+                durably(durable)
                 with self._volatile.transaction(write=True) as volatile:
-                    return operation(durable, volatile)
+                    volatilely(volatile)
 
-        return self._run(attempt)
+        self._run(attempt)
 
     def _check_schema(self) -> None:
         path = str(self._durable.path)
@@ -154,7 +161,10 @@ class LmdbState(State):
     # -- containers -------------------------------------------------------------------------------------------------
 
     def add_container(self, config: ContainerConfig, state: ContainerState) -> None:
-        self._create(lambda durable, volatile: lmdb_containers.add(durable, volatile, config, state))
+        self._create(
+            lambda durable: lmdb_containers.add(durable, config, state),
+            lambda volatile: lmdb_containers.place(volatile, config.id, state),
+        )
 
     def remove_container(self, ctr_id: str) -> None:
         self._write(lambda durable: lmdb_containers.remove(durable, ctr_id))
@@ -296,7 +306,10 @@ class LmdbState(State):
     # -- pods -------------------------------------------------------------------------------------------------------
 
     def add_pod(self, config: PodConfig, state: PodState) -> None:
-        self._create(lambda durable, volatile: lmdb_objects.add_pod(durable, volatile, config, state))
+        self._create(
+            lambda durable: lmdb_objects.add_pod(durable, config, state),
+            lambda volatile: volatile.put(keys.key(keys.POD, config.id), codec.POD_STATE.encode(state)),
+        )
 
     def remove_pod(self, pod_id: str) -> None:
         self._write(lambda durable: lmdb_objects.remove_pod(durable, pod_id))
@@ -365,7 +378,10 @@ class LmdbState(State):
     # -- volumes ----------------------------------------------------------------------------------------------------
 
     def add_volume(self, config: VolumeConfig, state: VolumeState) -> None:
-        self._create(lambda durable, volatile: lmdb_objects.add_volume(durable, volatile, config, state))
+        self._create(
+            lambda durable: lmdb_objects.add_volume(durable, config, state),
+            lambda volatile: volatile.put(keys.key(keys.VOL, config.name), codec.VOLUME_STATE.encode(state)),
+        )
 
     def remove_volume(self, name: str) -> None:
         self._write(lambda durable: lmdb_objects.remove_volume(durable, name))
@@ -454,15 +470,26 @@ class LmdbState(State):
         self._write(lambda durable: lmdb_whole.write_paths(durable, paths))
 
     def needs_refresh(self) -> bool:
-        return not self._read_volatile(lambda volatile: exists(volatile, keys.REFRESHED))
+        path = str(self._volatile.path)
+        return not self._read_volatile(lambda volatile: lmdb_whole.is_refreshed(volatile, path))
 
     def refresh(self) -> None:
         self._write_volatile_reading(lmdb_whole.refresh)
         lmdb_whole.delete_other_boots(self._volatile_home, keep=self._volatile.path.name)
 
     def repair(self, *, thorough: bool = False) -> list[str]:
-        found = self._create(lmdb_repair.swept)
+        def sweep() -> list[str]:
+            # A durable transaction for writing that writes nothing: it keeps out whoever is creating.
+            with self._durable.transaction(write=True) as durable:
+                with self._volatile.transaction(write=True) as volatile:
+                    return lmdb_repair.swept(durable, volatile)
+
+        found = self._run(sweep)
         return found + self._write(lmdb_repair.corrected) if thorough else found
+
+    def durable_commits(self) -> int:
+        """How many transactions were ever flushed to disk: what the cost of an operation is counted in."""
+        return self._durable.last_transaction()
 
     def close(self) -> None:
         if not self._closed:

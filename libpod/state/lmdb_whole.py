@@ -35,8 +35,13 @@ UPGRADES: Mapping[int, Callable[[Transaction], None]] = {0: _derive_again}
 """Version → what makes the next version of it. All upgrades that are needed run in one transaction."""
 
 
-def _schema(durable: Transaction, path: str) -> int | None:
-    data = durable.get(keys.SCHEMA)
+def is_refreshed(volatile: Transaction, path: str) -> bool:
+    """Whether `refresh` has run in this boot; raises StateStoreError when a newer program ran it."""
+    return _version(volatile, keys.REFRESHED, path) is not None
+
+
+def _version(transaction: Transaction, row: bytes, path: str) -> int | None:
+    data = transaction.get(row)
     if data is None:
         return None
     if not data.isdigit() or int(data) > SCHEMA_VERSION:
@@ -46,12 +51,12 @@ def _schema(durable: Transaction, path: str) -> int | None:
 
 def schema_is_current(durable: Transaction, path: str) -> bool:
     """Whether nothing has to be done; raises StateStoreError when the data is newer than this program."""
-    return _schema(durable, path) == SCHEMA_VERSION
+    return _version(durable, keys.SCHEMA, path) == SCHEMA_VERSION
 
 
 def bring_up_to_date(durable: Transaction, path: str) -> None:
     """Stamp a new database, or upgrade an older one."""
-    found = _schema(durable, path)
+    found = _version(durable, keys.SCHEMA, path)
     for version in range(found if found is not None else SCHEMA_VERSION, SCHEMA_VERSION):
         UPGRADES[version](durable)
     durable.put(keys.SCHEMA, b"%d" % SCHEMA_VERSION)
@@ -113,4 +118,4 @@ def refresh(durable: Transaction, volatile: Transaction) -> None:
                 volatile.put(target + row[len(kind) :], kept)
     for row in under(durable, keys.LOCK):
         lmdb_allocations.hold_lock(volatile, int(row[len(keys.LOCK) :].split(b"/", 1)[0]))
-    volatile.put(keys.REFRESHED, b"")
+    volatile.put(keys.REFRESHED, b"%d" % SCHEMA_VERSION)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from tests.state.samples import a_container, a_full_container, a_pod, a_session, a_volume, an_id, running
 
 from libpod.define import errors
 from libpod.define.status import ContainerStatus
@@ -14,6 +13,7 @@ from libpod.model.container_state import ContainerState, ExitRecord
 from libpod.model.pod import PodState
 from libpod.model.volume import VolumeState
 from libpod.state.base import Claim, State
+from tests.state.samples import a_container, a_full_container, a_pod, a_session, a_volume, an_id, running
 
 NEW = ContainerState()
 
