@@ -261,6 +261,8 @@ class BridgeBackend(NetworkBackend):
         rules."""
         prefix = f"libpod:{self.owner}:{strays.NETWORK}:"
         names = None if candidates is None else {item.network_interface for item in candidates}
+        if names is not None and "" in names:
+            names = None  # the definition is gone, and which bridge was its own is not known any more
         present = host_links()
         busy = {link.master for link in present if link.master}
         bridges = [link for link in present if link.alias.startswith(prefix)]

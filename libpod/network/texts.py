@@ -21,9 +21,10 @@ container-libs common/libnetwork/etchosts, resolvconf
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -278,15 +279,35 @@ def hostname_text(hostname: str) -> str:
 
 def rewrite_in_place(path: Path, text: str) -> None:
     """Give the file at *path* a new text and keep its inode, so that bind mounts of it see the change."""
-    data = text.encode()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
-        written = 0
-        while written < len(data):
-            written += os.pwrite(descriptor, data[written:], written)
-        os.ftruncate(descriptor, len(data))
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _write_at_start(descriptor, text.encode())
     finally:
         os.close(descriptor)
+
+
+def edit_in_place(path: Path, change: Callable[[str], str]) -> None:
+    """Change the text of a file that exists, as `rewrite_in_place` does, one editor at a time; none is fine."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        before = os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode(errors="surrogateescape")
+        after = change(before)
+        if after != before:
+            _write_at_start(descriptor, after.encode(errors="surrogateescape"))
+    finally:
+        os.close(descriptor)
+
+
+def _write_at_start(descriptor: int, data: bytes) -> None:
+    written = 0
+    while written < len(data):
+        written += os.pwrite(descriptor, data[written:], written)
+    os.ftruncate(descriptor, len(data))
 
 
 def _text_or_empty(path: Path) -> str:

@@ -1,0 +1,256 @@
+"""A container's networks: claims in the state first, the driver second.
+
+    connect      definitions → addresses and host ports claimed in one transaction → set-up → neighbours told
+    disconnect   neighbours told → tear-down → claims released
+
+A claim that another process snatched is chosen again; one that the user asked for is refused with its owner. Claims
+that the container holds already (an earlier attempt was killed) are kept, so that a repetition gets the same addresses.
+Whatever a kill leaves is repaired by `disconnect`, which needs nothing but the container's record.
+
+Host ports left open at the container's creation are chosen at its first start and written into its record.
+
+Covers: libpod/networking_common.go, networking_linux.go (configureNetNS, teardownNetwork),
+pkg/specgen/generate/ports.go (free host ports)
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from libpod.container_internal.held import LockedContainer
+from libpod.container_internal.services import Services
+from libpod.define.errors import (
+    InUseError,
+    NetworkError,
+    NoSuchContainerError,
+    NoSuchNetworkError,
+    short,
+)
+from libpod.model.container_config import ContainerConfig, NetworkOptions, PortMapping
+from libpod.network import ipam, names, texts
+from libpod.network.aardvark import find_aardvark
+from libpod.network.base import ContainerNetwork, NetworkAttachment, NetworkBackend
+from libpod.network.bridge import BridgeBackend
+from libpod.network.definitions import NetworkDefinition, NetworkDefinitions, network_id
+from libpod.network.firewall import port_taken
+from libpod.network.listeners import reserved, with_host_ports
+from libpod.network.ports import PortClaim, claims_of, first_conflict
+from libpod.network.status import NetworkStatus, StatusBlock
+from libpod.state.base import Claim
+
+ADDRESS, PORT = "address", "port"
+_ATTEMPTS = 50
+
+
+def definitions_of(services: Services) -> NetworkDefinitions:
+    """The networks that this runtime knows."""
+    return NetworkDefinitions(services.paths.networks, default_name=services.config.default_network)
+
+
+def backend_of(services: Services) -> NetworkBackend:
+    """The driver."""
+    return BridgeBackend(services.paths.volatile, aardvark=find_aardvark())
+
+
+def connect(held: LockedContainer, namespace: Path) -> dict[str, Any]:
+    """Connect the container's namespace to its networks; returns the status that its state records."""
+    config = _with_host_ports(held)
+    known = definitions_of(held.services)
+    networks = {name: known.get_or_default(name) for name in config.networks}
+    try:
+        addresses = _claimed(held, config, networks)
+        request = request_for(config, namespace, networks, addresses)
+        with reserved(config.port_mappings):
+            status = backend_of(held.services).setup(request)
+    except BaseException:
+        held.services.state.release_claims(held.id)
+        raise
+    _tell_neighbours(held.services, config, networks, status, gone=False)
+    plain: dict[str, Any] = msgspec.to_builtins(status)
+    return plain
+
+
+def disconnect(held: LockedContainer) -> None:
+    """Take down what `connect` made, and give its claims back; nothing there is fine."""
+    config, services = held.config, held.services
+    known = definitions_of(services)
+    networks = {name: _definition_or_stand_in(known, name) for name in config.networks}
+    status = msgspec.convert(held.state.network_status, dict[str, StatusBlock])
+    addresses = _addresses_claimed_by(services, held.id)
+    _tell_neighbours(services, config, networks, status, gone=True)
+    path = Path(held.state.netns) if held.state.netns else services.paths.netns(held.id)
+    backend_of(services).teardown(request_for(config, path, networks, addresses))
+    services.state.release_claims(held.id)
+
+
+def neighbours(services: Services, config: ContainerConfig) -> tuple[texts.HostEntry, ...]:
+    """The lines for other containers in this one's hosts file: none where a server answers for them."""
+    if find_aardvark() is not None or not config.networks:
+        return ()
+    known = definitions_of(services)
+    networks = [_definition_or_stand_in(known, name) for name in config.networks]
+    shared = names.named_networks(networks)
+    return names.neighbour_entries(config.id, shared, _living(services, shared)) if shared else ()
+
+
+def request_for(
+    config: ContainerConfig,
+    namespace: Path,
+    networks: Mapping[str, NetworkDefinition],
+    addresses: Mapping[str, tuple[str, ...]],
+) -> ContainerNetwork:
+    """What the driver needs to know of a container."""
+    return ContainerNetwork(
+        container_id=config.id,
+        container_name=config.name,
+        namespace=namespace,
+        attachments=tuple(
+            NetworkAttachment(
+                definition=networks[name],
+                interface=options.interface_name or f"eth{position}",
+                addresses=addresses.get(name, ()),
+                mac=options.static_mac,
+                aliases=options.aliases,
+            )
+            for position, (name, options) in enumerate(config.networks.items())
+        ),
+        ports=config.port_mappings,
+        dns_servers=config.dns_servers,
+    )
+
+
+# ---- claims ---------------------------------------------------------------------------------------------------
+
+
+def _claimed(
+    held: LockedContainer, config: ContainerConfig, networks: Mapping[str, NetworkDefinition]
+) -> dict[str, tuple[str, ...]]:
+    """Network → addresses, all claimed together with the host ports."""
+    state = held.services.state
+    for _ in range(_ATTEMPTS):
+        taken = state.claims(kind=ADDRESS)
+        chosen = {
+            name: _chosen(networks[name], options, taken, held.id)
+            for name, options in config.networks.items()
+        }
+        wanted = [
+            Claim(kind=ADDRESS, key=ipam.address_key(name, address), owner=held.id)
+            for name, addresses in chosen.items()
+            for address in addresses
+        ]
+        try:
+            state.claim([*wanted, *_port_claims(held.services, config)])
+        except InUseError:
+            continue  # another process was faster; a wish of the user fails in the next round
+        return chosen
+    raise NetworkError(
+        f"container {held.name}: no address could be claimed in {_ATTEMPTS} attempts", resolution="try again"
+    )
+
+
+def _chosen(
+    definition: NetworkDefinition, options: NetworkOptions, taken: list[Claim], owner: str
+) -> tuple[str, ...]:
+    mine: list[str] = []
+    others: list[str] = []
+    for claim in taken:
+        network, address = ipam.split_address_key(claim.key)
+        if network == definition.name:
+            (mine if claim.owner == owner else others).append(address)
+    static = options.static_ips or mine
+    last = max((ipaddress.ip_address(item) for item in others if ":" not in item), default=None)
+    return ipam.choose(definition, others, static=static, last=None if last is None else str(last))
+
+
+def _port_claims(services: Services, config: ContainerConfig) -> list[Claim]:
+    wanted = claims_of(config.port_mappings)
+    if wanted:
+        others = {
+            PortClaim.from_key(claim.key): claim.owner
+            for claim in services.state.claims(kind=PORT)
+            if claim.owner != config.id
+        }
+        conflict = first_conflict(wanted, others)
+        if conflict is not None:
+            claim, owner = conflict
+            raise port_taken(claim, f"container {_name_of(services, owner)}")
+    return [Claim(kind=PORT, key=claim.key, owner=config.id) for claim in sorted(wanted)]
+
+
+def _addresses_claimed_by(services: Services, owner: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for claim in services.state.claims(owner=owner, kind=ADDRESS):
+        network, address = ipam.split_address_key(claim.key)
+        found[network] = (*found.get(network, ()), address)
+    return found
+
+
+def _with_host_ports(held: LockedContainer) -> ContainerConfig:
+    config = held.config
+    if all(mapping.host_port for mapping in config.port_mappings):
+        return config
+    taken = [PortClaim.from_key(claim.key) for claim in held.services.state.claims(kind=PORT)]
+    ports: tuple[PortMapping, ...] = with_host_ports(config.port_mappings, taken)
+    held.config = msgspec.structs.replace(config, port_mappings=ports)
+    held.services.state.rewrite_container_config(held.config)
+    return held.config
+
+
+def _definition_or_stand_in(known: NetworkDefinitions, name: str) -> NetworkDefinition:
+    """The definition; for one that is gone, what suffices to find the links by the network's name."""
+    try:
+        return known.get(name)
+    except NoSuchNetworkError:
+        return NetworkDefinition(name=name, id=network_id(name))
+
+
+def _name_of(services: Services, ctr_id: str) -> str:
+    try:
+        return services.state.container_config(ctr_id).name
+    except NoSuchContainerError:
+        return short(ctr_id)
+
+
+# ---- names without a server -----------------------------------------------------------------------------------
+
+
+def _tell_neighbours(
+    services: Services,
+    config: ContainerConfig,
+    networks: Mapping[str, NetworkDefinition],
+    status: NetworkStatus,
+    *,
+    gone: bool,
+) -> None:
+    """Add the container to the hosts files of those that share a network with it, or take it out of them."""
+    shared = names.named_networks(networks.values())
+    if not shared or not status or find_aardvark() is not None:
+        return
+    entries = names.entries_of(_as_neighbour(config, status), shared)
+    change = texts.hosts_without if gone else texts.hosts_with
+    for other in _living(services, shared):
+        if other.container_id != config.id and shared & set(other.status):
+            hosts = services.run_directory(other.container_id) / "hosts"
+            texts.edit_in_place(hosts, lambda text: change(text, entries))
+
+
+def _living(services: Services, shared: frozenset[str]) -> list[names.Neighbour]:
+    return [
+        _as_neighbour(config, msgspec.convert(state.network_status, dict[str, StatusBlock]))
+        for config, state in services.state.containers()
+        if state.network_status and shared & set(config.networks)
+    ]
+
+
+def _as_neighbour(config: ContainerConfig, status: NetworkStatus) -> names.Neighbour:
+    return names.Neighbour(
+        container_id=config.id,
+        name=config.name,
+        status=status,
+        aliases={name: options.aliases for name, options in config.networks.items()},
+    )
