@@ -14,6 +14,7 @@ from libpod.define.errors import (
     NoSuchExitCodeError,
     NoSuchPodError,
     NoSuchVolumeError,
+    StateStoreError,
 )
 from libpod.model import codec
 from libpod.model.container_config import ContainerConfig
@@ -99,9 +100,17 @@ def rewrite(durable: Transaction, wanted: ContainerConfig) -> None:
 
 
 def remove(durable: Transaction, ctr_id: str) -> None:
-    """Remove the durable half of a container that nobody depends on."""
-    present = config(durable, ctr_id)
+    """Remove the durable half of a container that nobody depends on, even if its configuration is damaged."""
+    require(durable, ctr_id)
     users = dependents(durable, ctr_id)
+    try:
+        present = config(durable, ctr_id)
+    except StateStoreError:
+        if users:
+            raise
+        for row in naming(durable, ctr_id):
+            durable.delete(row)
+        return
     if users:
         raise ContainerInUseError(present.name, users)
     drop(durable, present)
@@ -170,6 +179,20 @@ def derived(wanted: ContainerConfig) -> list[tuple[bytes, bytes]]:
     if wanted.pod:
         found.append((keys.edge(keys.POD_CTR, wanted.pod, wanted.id), b""))
     return found
+
+
+def naming(durable: Transaction, ctr_id: str) -> list[bytes]:
+    """Every row of one container, found by looking at all: for those whose configuration cannot tell."""
+    own = keys.key(keys.CTR, ctr_id)
+    direct = [own, keys.key(keys.CTR_SUMMARY, ctr_id), keys.key(keys.CTR_KEPT, ctr_id)]
+    ends = b"/" + keys.component(ctr_id)
+    edges = [
+        row
+        for kind in (keys.CTR_DEPENDENT, keys.POD_CTR, keys.VOL_CTR, keys.LOCK)
+        for row in under(durable, kind)
+        if row.endswith(ends)
+    ]
+    return [*direct, *edges, *(row for row, value in rows(durable, keys.NAME) if value == own)]
 
 
 def dependents(durable: Transaction, ctr_id: str) -> list[str]:

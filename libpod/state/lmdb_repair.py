@@ -20,12 +20,12 @@ from libpod.state.lmdb_rows import rows, tails, under
 
 def swept(durable: Transaction, volatile: Transaction) -> list[str]:
     """Remove volatile rows without an object; one sentence each."""
-    containers = set(tails(durable, keys.CTR_KEPT))
+    containers = set(tails(durable, keys.CTR))
     done = []
     for word, kind, living in (
         ("container", keys.CTR, containers),
-        ("pod", keys.POD, set(tails(durable, keys.POD_KEPT))),
-        ("volume", keys.VOL, set(tails(durable, keys.VOL_KEPT))),
+        ("pod", keys.POD, set(tails(durable, keys.POD))),
+        ("volume", keys.VOL, set(tails(durable, keys.VOL))),
     ):
         for own in tails(volatile, kind):
             if own not in living:
@@ -81,9 +81,12 @@ def corrected(durable: Transaction) -> list[str]:
         try:
             config = codec.CONTAINER_CONFIG.decode(data)
         except StateStoreError as error:
+            own = keys.tail(row, keys.CTR)
             done.append(
-                f"container {short(keys.tail(row, keys.CTR))} has an unreadable configuration: {error.message}"
+                f"the configuration of container {short(own)} is unreadable, remove it: {error.message}"
             )
+            # What belongs to it stays, so that it can still be found and removed.
+            wanted.update({item: durable.get(item) or b"" for item in lmdb_containers.naming(durable, own)})
             continue
         wanted.update(lmdb_containers.derived(config))
         wanted.setdefault(keys.key(keys.CTR_KEPT, config.id), b"")
