@@ -15,7 +15,6 @@ from pathlib import Path
 
 import attrs
 
-from libpod.linux.mounts import is_mount_point
 from libpod.storage import short_links
 from libpod.storage.locks import HeldLocks
 from libpod.storage.parts import StoreParts
@@ -128,6 +127,6 @@ def _mounts(parts: StoreParts) -> list[Finding]:
         for record in parts.mounts.read(held.mountpoints):
             if layers.get(record["id"]) is None:
                 found.append(Finding("mount", record["id"], "it is recorded for a layer that does not exist"))
-            elif not is_mount_point(record["path"]):
+            elif not parts.driver.is_mounted(Path(record["path"])):
                 found.append(Finding("mount", record["id"], "it is recorded and nothing is mounted"))
         return found

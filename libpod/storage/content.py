@@ -25,17 +25,19 @@ from libpod.storage.upper import NeedsMergedView, walk
 def stack(parts: StoreParts, layer_id: str) -> LayerStack:
     """The directories that make up the layer."""
     with parts.locks.reading_layers() as held:
-        if parts.all_layers(held).get(layer_id) is None:
+        found = parts.all_layers(held).get(layer_id)
+        if found is None:
             raise StorageError(f"there is no layer {layer_id} in the store")
+        parent = found[0].get("parent") or None
         try:
-            return parts.driver.stack(layer_id)
+            return parts.driver.stack(layer_id, parent)
         except StorageError as error:
             damage = error
     # A lost short link can be made again, which takes the write lock.
     if not repair(parts):
         raise damage
-    with parts.locks.reading_layers() as held:
-        return parts.driver.stack(layer_id)
+    with parts.locks.reading_layers():
+        return parts.driver.stack(layer_id, parent)
 
 
 def repair(parts: StoreParts) -> list[str]:
@@ -51,21 +53,20 @@ def changes(parts: StoreParts, layer_id: str) -> list[Change]:
     """What the layer changes in those below it."""
     directories = stack(parts, layer_id)
     with _reading(layer_id):
-        try:
-            return upper_changes.changes(directories.upper, directories.lowers)
-        except NeedsMergedView:
-            return merged.changes(directories, parts.paths.run_layers)
+        if not directories.whole:
+            try:
+                return upper_changes.changes(directories.upper, directories.lowers)
+            except NeedsMergedView:
+                pass
+        return merged.changes(_trees(parts, directories))
 
 
 def write_layer(parts: StoreParts, layer_id: str, sink: BinaryIO) -> None:
     """The layer as a tar. A look beforehand decides how, because what was written cannot be taken back."""
     directories = stack(parts, layer_id)
     with _reading(layer_id):
-        try:
-            for _ in walk(directories.upper, directories.lowers):
-                pass
-        except NeedsMergedView:
-            merged.write_layer(directories, parts.paths.run_layers, sink)
+        if directories.whole or not _tells_its_content(directories):
+            merged.write_layer(_trees(parts, directories), sink)
             return
         try:
             diff.write_layer(directories.upper, directories.lowers, sink)
@@ -73,6 +74,20 @@ def write_layer(parts: StoreParts, layer_id: str, sink: BinaryIO) -> None:
             raise StorageError(
                 f"layer {layer_id} changed while it was read", resolution="pause the container and try again"
             ) from error
+
+
+def _tells_its_content(directories: LayerStack) -> bool:
+    try:
+        for _ in walk(directories.upper, directories.lowers):
+            pass
+    except NeedsMergedView:
+        return False
+    return True
+
+
+def _trees(parts: StoreParts, directories: LayerStack) -> merged.Trees:
+    new = (directories.upper,) if directories.whole else (directories.upper, *directories.lowers)
+    return merged.Trees(new, directories.lowers, parts.paths.run_layers)
 
 
 def layer_size(parts: StoreParts, layer_id: str) -> int:

@@ -29,6 +29,8 @@ class MountRequest:
     """Mount options in place of the driver's; None for the driver's."""
     label: str = ""
     """The SELinux mount label."""
+    volatile: bool = False
+    """Nothing written to the layer has to survive a crash of the machine."""
     read_only: bool = False
 
 
@@ -38,12 +40,17 @@ class LayerStack:
 
     upper: Path
     lowers: tuple[Path, ...]
+    whole: bool = False
+    """*upper* holds the whole content, and *lowers* is the parent with its whole content."""
 
 
 class LayerDriver(abc.ABC):
     """Directories and mounts of layers."""
 
     name: ClassVar[str]
+
+    mounts: ClassVar[bool] = True
+    """Whether `mount` mounts; otherwise a layer's directory is all there is, and always there."""
 
     @abc.abstractmethod
     def require_usable(self) -> None:
@@ -85,12 +92,16 @@ class LayerDriver(abc.ABC):
         """Take the mount away; processes that use it keep their view."""
 
     @abc.abstractmethod
+    def is_mounted(self, path: Path) -> bool:
+        """Whether a layer whose mount was recorded at *path* is really there."""
+
+    @abc.abstractmethod
     def mountpoint(self, layer_id: str) -> Path:
         """Where `mount` puts the layer."""
 
     @abc.abstractmethod
-    def stack(self, layer_id: str) -> LayerStack:
-        """The directories below a layer."""
+    def stack(self, layer_id: str, parent: str | None) -> LayerStack:
+        """The directories below a layer, whose record names *parent*."""
 
     @abc.abstractmethod
     def repair(self) -> list[str]:

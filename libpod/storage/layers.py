@@ -24,7 +24,7 @@ from typing import Any
 
 from libpod.define.errors import LibpodError, StorageError
 from libpod.linux.files import remove_tree
-from libpod.storage import sizes
+from libpod.storage import merged, sizes
 from libpod.storage.locks import HeldLocks
 from libpod.storage.parts import AllRecords, StoreParts
 from libpod.storage.records import Draft, Record, now
@@ -129,7 +129,10 @@ def size(parts: StoreParts, record: Record) -> int:
     """The recorded length of an image layer's tar; for a container's layer the bytes that are in it now."""
     if record.get("diff-digest") and record.get("diff-size", 0) >= 0:
         return int(record.get("diff-size", 0))
-    return sizes.tree_size(parts.driver.stack(record["id"]).upper)
+    stack = parts.driver.stack(record["id"], record.get("parent") or None)
+    if stack.whole:
+        return merged.size(merged.Trees((stack.upper,), stack.lowers, parts.paths.run_layers))
+    return sizes.tree_size(stack.upper)
 
 
 def _completed(record: Record) -> Record:

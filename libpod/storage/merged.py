@@ -5,7 +5,8 @@ whose mode was changed has no data of its own. Then the kernel has to put the la
 one with the layer and one without, are opened as descriptors – attached nowhere, so a kill leaves nothing – and
 compared name by name.
 
-Costs a look at every file of the image, and is only done when `upper.NeedsMergedView` asks for it.
+Costs a look at every file of the image, and is only done when `upper.NeedsMergedView` asks for it, or by a driver
+whose layers are whole trees anyway.
 
 Covers: storage/drivers/fsdiff.go (the naive differ), storage/pkg/archive/changes.go (ChangesDirs)
 """
@@ -19,25 +20,36 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+import attrs
+
 from libpod.define.errors import StorageError
 from libpod.linux.openat import open_strict
 from libpod.storage import diff, overlay_mount
 from libpod.storage.changes import Change, ChangeKind
-from libpod.storage.driver import LayerStack
 from libpod.storage.upper import MAX_DEPTH, UpperEntry
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def changes(stack: LayerStack, scratch: Path) -> list[Change]:
-    """What the layer changes in those below it. *scratch* is an existing directory, used only by old kernels."""
-    with _views(stack, scratch) as (new, old):
+@attrs.frozen
+class Trees:
+    """What to compare: the directories that make up the content with the layer, and without it; nearest first."""
+
+    new: tuple[Path, ...]
+    old: tuple[Path, ...]
+    scratch: Path
+    """An existing directory, used only by kernels that cannot keep an overlay detached."""
+
+
+def changes(trees: Trees) -> list[Change]:
+    """What the layer changes in those below it."""
+    with _views(trees) as (new, old):
         return _compare(new, old, "", 0)
 
 
-def write_layer(stack: LayerStack, scratch: Path, sink: BinaryIO) -> None:
+def write_layer(trees: Trees, sink: BinaryIO) -> None:
     """Write the layer as a tar with whiteouts."""
-    with _views(stack, scratch) as (new, old):
+    with _views(trees) as (new, old):
         found = _compare(new, old, "", 0)
         with diff.layer_archive(sink) as archive:
             for change in found:
@@ -51,15 +63,35 @@ def write_layer(stack: LayerStack, scratch: Path, sink: BinaryIO) -> None:
                     os.close(directory)
 
 
+def size(trees: Trees) -> int:
+    """The bytes of everything that the layer adds or changes."""
+    total = 0
+    linked: set[int] = set()
+    with _views(trees) as (new, old):
+        for change in _compare(new, old, "", 0):
+            if change.kind is ChangeKind.DELETED:
+                continue
+            descriptor = open_strict(new, change.path.lstrip("/").rpartition("/")[0], _DIRECTORY)
+            try:
+                status = os.stat(change.path.rpartition("/")[2], dir_fd=descriptor, follow_symlinks=False)
+            finally:
+                os.close(descriptor)
+            if stat.S_ISDIR(status.st_mode) or (status.st_nlink > 1 and status.st_ino in linked):
+                continue
+            linked.add(status.st_ino)
+            total += status.st_size
+    return total
+
+
 @contextlib.contextmanager
-def _views(stack: LayerStack, scratch: Path) -> Iterator[tuple[int, int | None]]:
+def _views(trees: Trees) -> Iterator[tuple[int, int | None]]:
     """Descriptors of the content with the layer and without it."""
     with contextlib.ExitStack() as undo:
-        new = _view([stack.upper, *stack.lowers], scratch)
+        new = _view(trees.new, trees.scratch)
         undo.callback(os.close, new)
         old = None
-        if stack.lowers:
-            old = _view(stack.lowers, scratch)
+        if trees.old:
+            old = _view(trees.old, trees.scratch)
             undo.callback(os.close, old)
         yield new, old
 

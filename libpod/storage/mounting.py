@@ -17,8 +17,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
+
 from libpod.define.errors import StorageError
-from libpod.linux.mounts import is_mount_point
 from libpod.storage import layers
 from libpod.storage.driver import MountRequest
 from libpod.storage.parts import StoreParts
@@ -31,13 +32,11 @@ def mount(parts: StoreParts, layer_id: str, request: MountRequest) -> Path:
         parts.driver.prepare_home()
         record = layers.require_own(parts, held, layer_id)
         if not request.label and record.get("mountlabel"):
-            request = MountRequest(
-                options=request.options, label=record["mountlabel"], read_only=request.read_only
-            )
+            request = attrs.evolve(request, label=record["mountlabel"])
         table = parts.mounts.edit(held.mountpoints)
         entry = table.get(layer_id)
         recorded = Path(entry["path"]) if entry is not None else parts.driver.mountpoint(layer_id)
-        mounted = is_mount_point(recorded)
+        mounted = parts.driver.is_mounted(recorded) and (entry is not None or parts.driver.mounts)
         if mounted:
             path, count = recorded, _count(table, layer_id) + 1
         else:
@@ -82,7 +81,7 @@ def count(parts: StoreParts, layer_id: str) -> int:
     """How many users the layer's mount has; 0 also when the mount itself is gone."""
     with parts.locks.reading_mounts() as held:
         entry = parts.mounts.read(held.mountpoints).get(layer_id)
-        if entry is None or not is_mount_point(entry["path"]):
+        if entry is None or not parts.driver.is_mounted(Path(entry["path"])):
             return 0
         return int(entry.get("count") or 0)
 
@@ -91,7 +90,7 @@ def mountpoint(parts: StoreParts, layer_id: str) -> Path | None:
     """Where the layer is mounted now, or None."""
     with parts.locks.reading_mounts() as held:
         entry = parts.mounts.read(held.mountpoints).get(layer_id)
-        if entry is None or not is_mount_point(entry["path"]):
+        if entry is None or not parts.driver.is_mounted(Path(entry["path"])):
             return None
         return Path(entry["path"])
 
@@ -100,7 +99,7 @@ def _is_unmounted(parts: StoreParts, layer_id: str) -> bool:
     """Whether neither the record nor the kernel knows of a mount; readers wait for nobody but writers."""
     with parts.locks.reading_mounts() as held:
         recorded = parts.mounts.read(held.mountpoints).get(layer_id)
-    return recorded is None and not is_mount_point(parts.driver.mountpoint(layer_id))
+        return recorded is None and not parts.driver.is_mounted(parts.driver.mountpoint(layer_id))
 
 
 def _count(table: Draft, layer_id: str) -> int:

@@ -144,7 +144,7 @@ class OverlayDriver(LayerDriver):
         except OSError as error:
             raise StorageError(f"cannot empty layer {layer_id} ({error})") from error
 
-    def stack(self, layer_id: str) -> LayerStack:
+    def stack(self, layer_id: str, parent: str | None = None) -> LayerStack:
         directory = self._directory(layer_id)
         lowers = list(_older_contents(directory))
         for lower in self._lower_directories(layer_id):
@@ -155,6 +155,9 @@ class OverlayDriver(LayerDriver):
         return short_links.repair(self._home)
 
     # ---- mounts -----------------------------------------------------------------------------------------------
+
+    def is_mounted(self, path: Path) -> bool:
+        return mounts.is_mount_point(path)
 
     def mountpoint(self, layer_id: str) -> Path:
         return self._home / layer_id / "merged"
@@ -169,6 +172,8 @@ class OverlayDriver(LayerDriver):
         stack = self._repairing(lambda: self.stack(layer_id))
         lowers = stack.lowers or (directory / "empty",)
         options = overlay_mount.effective_options(self._mount_options, request.options)
+        if request.volatile and "volatile" not in options:
+            options.append("volatile")
         plan = overlay_mount.plan(
             upper=stack.upper,
             work=directory / "work",

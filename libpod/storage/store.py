@@ -26,12 +26,13 @@ from libpod.storage.layout import StorePaths
 from libpod.storage.locks import StoreLocks
 from libpod.storage.options import StoreOptions
 from libpod.storage.overlay import OverlayDriver
-from libpod.storage.parts import StoreParts, read_only_store
+from libpod.storage.parts import ReadOnlyStore, StoreParts, read_only_store
 from libpod.storage.records import Table
 from libpod.storage.recovery import Leftover
 from libpod.storage.stored import StoredContainer, StoredImage, StoredLayer
+from libpod.storage.vfs import VfsDriver
 
-DRIVERS = ("overlay",)
+DRIVERS = ("overlay", "vfs")
 
 
 class Store:
@@ -70,13 +71,7 @@ class Store:
             for store in options.additional_image_stores
             if store != graph_root
         )
-        layer_driver = OverlayDriver(
-            paths.home,
-            additional_homes=[store.paths.home for store in behind],
-            mount_options=options.mount_options,
-            skip_mount_home=options.skip_mount_home,
-            ignore_chown_errors=options.ignore_chown_errors,
-        )
+        layer_driver = _driver(paths, behind, options)
         try:
             paths.create()
         except OSError as error:
@@ -200,7 +195,11 @@ class Store:
         The mount is seen in this mount namespace only.
         """
         container = containers.require(self._parts, ctr_id)
-        request = MountRequest(options=container.mount_options or None, label=container.mount_label)
+        request = MountRequest(
+            options=container.mount_options or None,
+            label=container.mount_label,
+            volatile=bool(container.flags.get("Volatile")),
+        )
         return mounting.mount(self._parts, container.layer_id, request)
 
     def unmount(self, ctr_id: str, *, force: bool = False) -> bool:
@@ -336,3 +335,16 @@ class Store:
     def repair(self) -> list[str]:
         """Make lost short links again; returns what was done, a sentence each."""
         return content.repair(self._parts)
+
+
+def _driver(paths: StorePaths, behind: Sequence[ReadOnlyStore], options: StoreOptions) -> LayerDriver:
+    homes = [store.paths.home for store in behind]
+    if paths.driver == "vfs":
+        return VfsDriver(paths.home, additional_homes=homes)
+    return OverlayDriver(
+        paths.home,
+        additional_homes=homes,
+        mount_options=options.mount_options,
+        skip_mount_home=options.skip_mount_home,
+        ignore_chown_errors=options.ignore_chown_errors,
+    )

@@ -22,13 +22,14 @@ UPPER = "localhost/upper:1"
 class Sandbox:
     """One graph root and run root of their own, and what is needed to look at them with other programs."""
 
-    def __init__(self, top: Path) -> None:
+    def __init__(self, top: Path, driver: str = "overlay") -> None:
         self.top = top
+        self.driver = driver
         self.graph = top / "G"
         self.run = top / "R"
 
     def open(self, **keywords: Any) -> Store:
-        return Store.open(self.graph, self.run, **keywords)
+        return Store.open(self.graph, self.run, **({"driver": self.driver} | keywords))
 
     def podman(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> str:
         """Run podman on this store, with a database of its own, and return what it printed."""
@@ -38,7 +39,7 @@ class Sandbox:
         self, *arguments: str, accept: tuple[int, ...] = (0,)
     ) -> subprocess.CompletedProcess[str]:
         argv: list[str | Path] = [
-            "podman", "--root", self.graph, "--runroot", self.run, "--storage-driver", "overlay",
+            "podman", "--root", self.graph, "--runroot", self.run, "--storage-driver", self.driver,
             "--tmpdir", self.top / "T", "--runtime", "runc", "--cgroup-manager", "cgroupfs", *arguments,
         ]  # fmt: skip
         return _checked([os.fspath(word) for word in argv], accept)
@@ -48,11 +49,11 @@ class Sandbox:
 
     def buildah(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> str:
         argv: list[str | Path] = ["buildah", "--root", self.graph, "--runroot", self.run]
-        argv += ["--storage-driver", "overlay", *arguments]
+        argv += ["--storage-driver", self.driver, *arguments]
         return _checked([os.fspath(word) for word in argv], accept).stdout
 
     def reference(self, name: str) -> str:
-        return f"containers-storage:[overlay@{self.graph}+{self.run}]{name}"
+        return f"containers-storage:[{self.driver}@{self.graph}+{self.run}]{name}"
 
     def json(self, path: str) -> Any:
         file = self.top / path

@@ -42,7 +42,7 @@ def redirecting(sandbox: Sandbox) -> tuple[Store, str, Path]:
     (root / "bin/busybox").chmod(0o700)
     (root / "etc/one").unlink()
     (root / "new").write_text("x")
-    stack = store.driver.stack(ctr.layer_id)
+    stack = store.driver.stack(ctr.layer_id, image.top_layer)
     with pytest.raises(NeedsMergedView):
         list(walk(stack.upper, stack.lowers))
     return store, ctr.id, root
