@@ -491,6 +491,10 @@ class LmdbState(State):
         """How many transactions were ever flushed to disk: what the cost of an operation is counted in."""
         return self._durable.last_transaction()
 
+    def map_sizes(self) -> tuple[int, int]:
+        """How many bytes the durable and the volatile half can hold before they grow."""
+        return self._durable.map_size(), self._volatile.map_size()
+
     def close(self) -> None:
         if not self._closed:
             self._closed = True
