@@ -39,7 +39,7 @@ from libpod.define.ids import check_name, new_id
 from libpod.define.status import LIVE, ContainerStatus
 from libpod.linux.files import sync_directory
 from libpod.lock.base import LockKind
-from libpod.model.container_config import ContainerConfig
+from libpod.model.container_config import ContainerConfig, PortMapping
 from libpod.model.container_state import ContainerState
 from libpod.model.create_options import CreateOptions
 from libpod.model.event import EventStatus
@@ -89,7 +89,16 @@ def placed(services: Services, config: ContainerConfig) -> ContainerConfig:
         mounts=(shm,) if own_shm else (),
         log_path=config.log_path or _log_path(config, directory),
         cgroup_manager=config.cgroup_manager or services.config.cgroup_manager,
+        port_mappings=_with_host_ports(services, config),
     )
+
+
+def _with_host_ports(services: Services, config: ContainerConfig) -> tuple[PortMapping, ...]:
+    if all(mapping.host_port for mapping in config.port_mappings):
+        return config.port_mappings
+    from libpod.container_internal import bridging
+
+    return bridging.with_free_host_ports(services, config.port_mappings)
 
 
 def _log_path(config: ContainerConfig, directory: Path) -> str:

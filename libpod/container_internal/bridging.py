@@ -1,13 +1,14 @@
 """A container's networks: claims in the state first, the driver second.
 
-    connect      definitions → addresses and host ports claimed in one transaction → set-up → neighbours told
+    connect      definitions → addresses and host ports claimed in one transaction → set-up
+    announce     once the status is saved and the container's files are written: neighbours told
     disconnect   neighbours told → tear-down → claims released
 
 A claim that another process snatched is chosen again; one that the user asked for is refused with its owner. Claims
 that the container holds already (an earlier attempt was killed) are kept, so that a repetition gets the same addresses.
 Whatever a kill leaves is repaired by `disconnect`, which needs nothing but the container's record.
 
-Host ports left open at the container's creation are chosen at its first start and written into its record.
+Host ports that the user left open are chosen at the container's creation and claimed when it starts.
 
 Covers: libpod/networking_common.go, networking_linux.go (configureNetNS, teardownNetwork),
 pkg/specgen/generate/ports.go (free host ports)
@@ -16,7 +17,7 @@ pkg/specgen/generate/ports.go (free host ports)
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,6 @@ def connect(held: LockedContainer, namespace: Path) -> dict[str, Any]:
     except BaseException:
         held.services.state.release_claims(held.id)
         raise
-    _tell_neighbours(held.services, config, networks, status, gone=False)
     plain: dict[str, Any] = msgspec.to_builtins(status)
     return plain
 
@@ -86,6 +86,32 @@ def disconnect(held: LockedContainer) -> None:
     path = Path(held.state.netns) if held.state.netns else services.paths.netns(held.id)
     backend_of(services).teardown(request_for(config, path, networks, addresses))
     services.state.release_claims(held.id)
+
+
+def announce(held: LockedContainer, hosts: Path) -> None:
+    """Where no server answers for names: tell the neighbours, and tell the container about them in *hosts*.
+
+    The status must be saved and the file written before: of two containers that start at once, the later one then
+    finds the other's status, or the other its file.
+    """
+    services, config = held.services, held.config
+    if find_aardvark() is not None or not config.networks:
+        return
+    known = definitions_of(services)
+    networks = {name: _definition_or_stand_in(known, name) for name in config.networks}
+    status = msgspec.convert(held.state.network_status, dict[str, StatusBlock])
+    _tell_neighbours(services, config, networks, status, gone=False)
+    found = neighbours(services, config)
+    if found:
+        texts.edit_in_place(hosts, lambda text: texts.hosts_with(text, found))
+
+
+def with_free_host_ports(services: Services, mappings: Sequence[PortMapping]) -> tuple[PortMapping, ...]:
+    """*mappings* with a free port of the host wherever any was asked for; claimed only when the container starts."""
+    if all(mapping.host_port for mapping in mappings):
+        return tuple(mappings)
+    taken = [PortClaim.from_key(claim.key) for claim in services.state.claims(kind=PORT)]
+    return with_host_ports(mappings, taken)
 
 
 def neighbours(services: Services, config: ContainerConfig) -> tuple[texts.HostEntry, ...]:
@@ -191,12 +217,13 @@ def _addresses_claimed_by(services: Services, owner: str) -> dict[str, tuple[str
 
 
 def _with_host_ports(held: LockedContainer) -> ContainerConfig:
+    """For records that were made without us: an import, or a container of podman's archive."""
     config = held.config
     if all(mapping.host_port for mapping in config.port_mappings):
         return config
-    taken = [PortClaim.from_key(claim.key) for claim in held.services.state.claims(kind=PORT)]
-    ports: tuple[PortMapping, ...] = with_host_ports(config.port_mappings, taken)
-    held.config = msgspec.structs.replace(config, port_mappings=ports)
+    held.config = msgspec.structs.replace(
+        config, port_mappings=with_free_host_ports(held.services, config.port_mappings)
+    )
     held.services.state.rewrite_container_config(held.config)
     return held.config
 

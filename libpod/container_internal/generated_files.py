@@ -54,6 +54,10 @@ def write(held: LockedContainer, *, network_status: Mapping[str, Any]) -> dict[s
         else:
             write_atomic(path, text.encode(), mode=0o700 if name == ".containerenv" else 0o644, durable=False)
         binds[MOUNTED_AT[name]] = str(path)
+    if config.networks and "hosts" in made:
+        from libpod.container_internal import bridging
+
+        bridging.announce(held, directory / "hosts")
     if config.shm_dir:
         binds["/dev/shm"] = config.shm_dir
     return binds

@@ -15,18 +15,19 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from libpod.define.errors import HostError, NetworkError
-from libpod.linux.process import find_program, spawned
+from libpod.linux.daemons import start_daemon
+from libpod.linux.process import find_program
 from libpod.network.names import dns_names
 from libpod.network.plan import PlannedLink
 
 SEARCH_DOMAIN = "dns.podman"
 _PLACES = "/usr/libexec/podman:/usr/lib/podman:/usr/local/libexec/podman:/usr/local/lib/podman"
 _PORT = "53"
+_SECONDS = 30
 
 
 def find_aardvark() -> str | None:
@@ -85,17 +86,12 @@ class Aardvark:
     def _start(self) -> None:
         argv = [self._program, "--config", str(self._directory), "-p", _PORT, "run"]
         try:
-            with spawned(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
-                status = child.wait(timeout=30)
-        except subprocess.TimeoutExpired as error:
-            raise NetworkError("aardvark-dns did not start within 30 seconds") from error
-        except (OSError, HostError) as error:
-            raise NetworkError(f"aardvark-dns cannot be started ({error})") from error
-        if status != 0:
+            start_daemon(argv, timeout=_SECONDS)
+        except HostError as error:
             raise NetworkError(
-                f"aardvark-dns ended with status {status} at its start",
+                f"the name server of the networks cannot be started ({error.message})",
                 resolution="see whether another server has port 53 of the bridge, or disable DNS for the network",
-            )
+            ) from error
 
     def _pid(self) -> int | None:
         """The running server; a number in the file that is somebody else's by now does not count."""
