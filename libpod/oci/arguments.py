@@ -44,9 +44,15 @@ def log_argument(bundle: Bundle) -> str:
 
 
 def conmon_args(
-    conmon: Path, runtime: Path, bundle: Bundle, *, crun: bool = False, restore: RestoreRequest | None = None
+    conmon: Path,
+    runtime: Path,
+    bundle: Bundle,
+    *,
+    crun: bool = False,
+    restore: RestoreRequest | None = None,
+    preserved: int = 0,
 ) -> list[str]:
-    """conmon's command line to create a container, or to restore one."""
+    """conmon's command line to create a container, or to restore one, with so many preserved descriptors."""
     words = [
         str(conmon),
         "--api-version", "1",
@@ -88,6 +94,8 @@ def conmon_args(
     if restore is not None:
         words += ["--restore", str(restore.image_dir)]
         words += _options(_restore_options(restore))
+    elif preserved:
+        words += _options(["--preserve-fds", str(preserved)])
     return words
 
 

@@ -234,13 +234,19 @@ class OciRuntime(abc.ABC):
 
     @abc.abstractmethod
     def launching(
-        self, bundle: Bundle, restore: RestoreRequest | None = None, *, pass_fds: Sequence[int] = ()
+        self,
+        bundle: Bundle,
+        restore: RestoreRequest | None = None,
+        *,
+        pass_fds: Sequence[int] = (),
+        preserve_fds: Sequence[int] = (),
     ) -> contextlib.AbstractContextManager[Launch]:
         """Start conmon early and hold it back while the block prepares mounts, network and, last, config.json.
 
         ``launch.go()`` in the block lets it create the container (or restore it, which leaves it running) and returns
         `Launched`. A block left without go() kills conmon: nothing gets created and nothing stays. An earlier
-        config.json is removed on entry. *pass_fds* stay open in conmon for the container's life: reserved ports.
+        config.json is removed on entry. *pass_fds* stay open in conmon for the container's life (reserved ports);
+        *preserve_fds* are the container's own descriptors 3, 4, …. After go() the container is the caller's to delete.
         """
 
     @abc.abstractmethod

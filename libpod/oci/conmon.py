@@ -84,9 +84,14 @@ class ConmonRuntime(OciRuntime):
         launch.remove_leftovers(self._programs, bundle)
 
     def launching(
-        self, bundle: Bundle, restore: RestoreRequest | None = None, *, pass_fds: Sequence[int] = ()
+        self,
+        bundle: Bundle,
+        restore: RestoreRequest | None = None,
+        *,
+        pass_fds: Sequence[int] = (),
+        preserve_fds: Sequence[int] = (),
     ) -> contextlib.AbstractContextManager[launch.Launch]:
-        return launch.launching(self._programs, bundle, restore, pass_fds=pass_fds)
+        return launch.launching(self._programs, bundle, restore, pass_fds=pass_fds, preserve_fds=preserve_fds)
 
     def rediscover(self, bundle: Bundle) -> Launched | None:
         return launch.rediscover(self._programs, bundle)

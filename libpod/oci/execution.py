@@ -40,6 +40,8 @@ from libpod.oci.attach import AttachStream
 from libpod.oci.base import Bundle, ExecRequest
 from libpod.oci.ending import UNKNOWN_CODE, read_exit_file
 from libpod.oci.errors import Phase, read_log, runtime_error
+from libpod.oci.preserving import out_of_the_way, preserving
+from libpod.oci.starting import await_execve
 
 if TYPE_CHECKING:
     from libpod.oci.programs import Programs
@@ -119,6 +121,7 @@ class ExecProcess:
 
     def send_signal(self, number: int) -> bool:
         """Send a signal to the process; False when it is gone."""
+        await_execve(self.process)
         return pidfd.send_signal(self.process, number)
 
     def stop(self, timeout: float = 10.0) -> None:
@@ -174,16 +177,17 @@ def _start_followed(
 ) -> ExecProcess:
     stdin, stdout, stderr = request.streams or (PIPE, PIPE, PIPE)
     resources = stack.enter_context(contextlib.ExitStack())
-    sync, sync_theirs = (resources.enter_context(end) for end in sockets.packet_pair())
+    sync, sync_theirs = _channel(request, resources)
     argv = arguments.exec_args(
         programs.conmon, programs.runtime, bundle, request, spec, attach=False, follow=True
     )
+    preserved = preserving(argv, request.preserve_fds, resources)
     child = resources.enter_context(
         spawned(
-            argv,
+            preserved.argv,
             env={**programs.environment, "_OCI_SYNCPIPE": str(sync_theirs.fileno())},
             cwd=request.directory,
-            pass_fds=(sync_theirs.fileno(),),
+            pass_fds=(sync_theirs.fileno(), *preserved.pass_fds),
             process_group=0,
             stdin=stdin if request.stdin else DEVNULL,
             stdout=stdout,
@@ -207,10 +211,10 @@ def _start_attached(
     programs: Programs, bundle: Bundle, request: ExecRequest, spec: Path, stack: contextlib.ExitStack
 ) -> ExecProcess:
     resources = stack.enter_context(contextlib.ExitStack())
-    sync, sync_theirs = (resources.enter_context(end) for end in sockets.packet_pair())
+    sync, sync_theirs = _channel(request, resources)
     with contextlib.ExitStack() as launch:
-        gate, gate_theirs = (launch.enter_context(end) for end in sockets.packet_pair())
-        ready, ready_theirs = (launch.enter_context(end) for end in sockets.packet_pair())
+        gate, gate_theirs = _channel(request, launch)
+        ready, ready_theirs = _channel(request, launch)
         channels = {
             "_OCI_SYNCPIPE": sync_theirs,
             "_OCI_STARTPIPE": gate_theirs,
@@ -239,7 +243,7 @@ def _start_detached(
     programs: Programs, bundle: Bundle, request: ExecRequest, spec: Path, stack: contextlib.ExitStack
 ) -> ExecProcess:
     resources = stack.enter_context(contextlib.ExitStack())
-    sync, sync_theirs = (resources.enter_context(end) for end in sockets.packet_pair())
+    sync, sync_theirs = _channel(request, resources)
     with contextlib.ExitStack() as launch:
         channels = {"_OCI_SYNCPIPE": sync_theirs}
         front, printed = _spawn_background(programs, bundle, request, spec, channels, launch, attach=False)
@@ -265,15 +269,17 @@ def _spawn_background(
     """A conmon that goes into the background, and what it prints before. Our ends of *channels* stay open."""
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     printed = stack.enter_context(os.fdopen(reading, "rb", buffering=0))
+    argv = arguments.exec_args(
+        programs.conmon, programs.runtime, bundle, request, spec, attach=attach, follow=False
+    )
     with os.fdopen(writing, "wb", buffering=0):
+        preserved = preserving(argv, request.preserve_fds, stack)
         front = stack.enter_context(
             spawned(
-                arguments.exec_args(
-                    programs.conmon, programs.runtime, bundle, request, spec, attach=attach, follow=False
-                ),
+                preserved.argv,
                 env={**programs.environment, **{name: str(end.fileno()) for name, end in channels.items()}},
                 cwd=request.directory,
-                pass_fds=[end.fileno() for end in channels.values()],
+                pass_fds=[*(end.fileno() for end in channels.values()), *preserved.pass_fds],
                 process_group=0,
                 stdout=writing,
                 stderr=writing,
@@ -282,6 +288,13 @@ def _spawn_background(
     for end in channels.values():
         end.close()
     return front, printed
+
+
+def _channel(request: ExecRequest, stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+    """A channel to conmon: (our end, its end), both closed with *stack*."""
+    ours, theirs = sockets.packet_pair()
+    stack.enter_context(ours)
+    return ours, stack.enter_context(out_of_the_way(theirs, request.preserve_fds))
 
 
 def _push(gate: socket.socket) -> None:
@@ -328,6 +341,7 @@ def exec_pid(directory: Path) -> int | None:
 
 def stop(process: ProcessIdentity, timeout: float = 10.0) -> None:
     """End a session's process: SIGTERM, and SIGKILL after *timeout* seconds. One that is gone is fine."""
+    await_execve(process)
     if pidfd.send_signal(process, signal.SIGTERM) and not pidfd.wait_end(process, timeout):
         pidfd.send_signal(process, signal.SIGKILL)
         if not pidfd.wait_end(process, STOP_TIMEOUT):

@@ -12,7 +12,7 @@ that is left early kills conmon, which has not forked yet, before the channel cl
 What a crash leaves, by moment: before the byte, nothing but a log file and a conmon that fails by itself (and runs the
 exit command); after it, a created or restored container with its monitor and its files, or one that is just being
 made. The next `launching` ends what is being made or was created, and refuses what runs; `rediscover` finds both. The
-note ``conmon.front`` in the run directory covers the millisecond before conmon.pid is written.
+note ``launching`` in the run directory tells that a conmon may be about whose pid was not written down yet.
 
 Covers: oci_conmon_common.go (createOCIContainer, restore)
 """
@@ -40,6 +40,7 @@ from libpod.oci.base import Bundle, Launched, RestoreRequest
 from libpod.oci.control import listening
 from libpod.oci.deleting import delete
 from libpod.oci.errors import Phase, read_log, runtime_error
+from libpod.oci.preserving import out_of_the_way, preserving
 
 if TYPE_CHECKING:
     from libpod.oci.programs import Programs
@@ -117,6 +118,7 @@ class Launch:
                 f"the OCI runtime did not {self._phase} container {self._bundle.name} within {timeout:g} seconds"
             ) from error
         self._finished = True
+        _launch_note(self._bundle).unlink(missing_ok=True)
         return launched
 
     @property
@@ -147,33 +149,45 @@ class Launch:
             if not self._reported:
                 _kill_monitor(self._programs, self._bundle, _conmon_identity(self._bundle))
             delete(self._programs, self._bundle, force=True)
-        for path in (*_conmon_files(self._bundle), self._bundle.conmon_pid_file, _front_note(self._bundle)):
+        for path in (*_conmon_files(self._bundle), self._bundle.conmon_pid_file, _launch_note(self._bundle)):
             path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def launching(
-    programs: Programs, bundle: Bundle, restore: RestoreRequest | None = None, *, pass_fds: Sequence[int] = ()
+    programs: Programs,
+    bundle: Bundle,
+    restore: RestoreRequest | None = None,
+    *,
+    pass_fds: Sequence[int] = (),
+    preserve_fds: Sequence[int] = (),
 ) -> Iterator[Launch]:
     """See `OciRuntime.launching`."""
     clear_the_way(programs, bundle)
     for directory in (bundle.run_dir, bundle.exit_dir, bundle.persist_dir):
         directory.mkdir(mode=0o750, parents=True, exist_ok=True)
     argv = arguments.conmon_args(
-        programs.conmon, programs.runtime, bundle, crun=programs.runtime_name == "crun", restore=restore
+        programs.conmon,
+        programs.runtime,
+        bundle,
+        crun=programs.runtime_name == "crun",
+        restore=restore,
+        preserved=len(preserve_fds),
     )
     with contextlib.ExitStack() as stack:
-        sync, sync_theirs = (stack.enter_context(end) for end in sockets.packet_pair())
-        gate, gate_theirs = (stack.enter_context(end) for end in sockets.packet_pair())
+        sync, sync_theirs = _channel(preserve_fds, stack)
+        gate, gate_theirs = _channel(preserve_fds, stack)
         printed, output = _output(bundle, stack)
+        preserved = preserving(argv, preserve_fds, stack)
         channels = {"_OCI_SYNCPIPE": str(sync_theirs.fileno()), "_OCI_STARTPIPE": str(gate_theirs.fileno())}
         logger.debug("launch %s", " ".join(argv))
+        _launch_note(bundle).touch()
         front = stack.enter_context(
             spawned(
-                argv,
+                preserved.argv,
                 env={**programs.environment, **channels},
                 cwd=bundle.directory,
-                pass_fds=(sync_theirs.fileno(), gate_theirs.fileno(), *pass_fds),
+                pass_fds=(sync_theirs.fileno(), gate_theirs.fileno(), *pass_fds, *preserved.pass_fds),
                 process_group=0,
                 stdin=None if output is None else DEVNULL,
                 stdout=output,
@@ -184,8 +198,6 @@ def launching(
         gate_theirs.close()
         if output is not None:
             output.close()
-        front_identity = ProcessIdentity.of(front.pid)
-        _front_note(bundle).write_text(f"{front_identity.pid} {front_identity.start_time}")
         launch = Launch(programs, bundle, restore, front=front, gate=gate, sync=sync, printed=printed)
         try:
             yield launch
@@ -198,6 +210,13 @@ def launching(
             raise
         if not launch._finished:
             launch._abandon()
+
+
+def _channel(preserve_fds: Sequence[int], stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+    """A channel to conmon: (our end, its end), both closed with *stack*."""
+    ours, theirs = sockets.packet_pair()
+    stack.enter_context(ours)
+    return ours, stack.enter_context(out_of_the_way(theirs, preserve_fds))
 
 
 def _output(bundle: Bundle, stack: contextlib.ExitStack) -> tuple[BinaryIO | None, BinaryIO | None]:
@@ -256,7 +275,7 @@ def remove_leftovers(programs: Programs, bundle: Bundle) -> None:
         bundle.oci_log,
         bundle.pid_file,
         bundle.conmon_pid_file,
-        _front_note(bundle),
+        _launch_note(bundle),
         bundle.pid_file.with_name(f".{bundle.pid_file.name}"),  # of a runtime that was killed while it wrote
         bundle.directory / "oom",
     ):
@@ -277,18 +296,18 @@ def _require_not_running(programs: Programs, bundle: Bundle) -> None:
 def _end_stray_monitor(programs: Programs, bundle: Bundle) -> None:
     """Kill a conmon that creates, or has failed to create, for a driver that died.
 
-    Its front process goes on by itself and ends when the monitor's pid is written down: that is awaited. With an exit
-    file the monitor is on its way out and is left alone. One that failed may be waiting for its exit command, which
-    waits for the lock that our caller holds: waiting for it would be for ever. The runtime dies with it.
+    It may be anywhere between its start and its end, and goes on by itself. One that failed may be waiting for its
+    exit command, which waits for the lock that our caller holds: waiting for it would be for ever. With an exit file
+    the monitor is on its way out and is left alone.
     """
-    front = _noted_front(bundle)
-    if front is not None and not pidfd.wait_end(front, SILENCE_TIMEOUT):
-        pidfd.send_signal(front, signal.SIGKILL)
-    if bundle.exit_file.exists():
+    if _launch_note(bundle).exists():
+        # Not even its pid is known for sure: look at all processes, until none is left that could fork another.
+        while strays := [p for p in pidfd.all_processes() if _is_conmon_of(programs, p, bundle)]:
+            for stray in strays:
+                _kill_monitor(programs, bundle, stray)
         return
     monitor = _conmon_identity(bundle)
-    if _is_conmon_of(monitor, bundle):
-        logger.warning("container %s: ending conmon %d that nobody waits for", bundle.name, monitor.pid)
+    if not bundle.exit_file.exists() and _is_conmon_of(programs, monitor, bundle):
         _kill_monitor(programs, bundle, monitor)
 
 
@@ -298,6 +317,7 @@ def _kill_monitor(programs: Programs, bundle: Bundle, monitor: ProcessIdentity) 
     The runtime asks for death with its parent, but a moment after it was forked; so conmon is stopped first, lest it
     forks unseen. Spared are the exit command and the container's init (`runc init`, without the id).
     """
+    logger.warning("container %s: ending conmon %d that nobody waits for", bundle.name, monitor.pid)
     ours = {os.fsencode(programs.runtime), os.fsencode(programs.conmon)}
     pidfd.stop_process(monitor)
     forked = [
@@ -319,22 +339,15 @@ def _argv(process: ProcessIdentity) -> list[bytes]:
         return []
 
 
-def _is_conmon_of(process: ProcessIdentity, bundle: Bundle) -> bool:
-    """Whether a pid out of a file, which may be older than a reboot, is the container's conmon."""
-    return bundle.id.encode() in _argv(process)
+def _is_conmon_of(programs: Programs, process: ProcessIdentity, bundle: Bundle) -> bool:
+    """Whether a pid, which may be out of a file older than a reboot, is a conmon of the container itself."""
+    argv = _argv(process)
+    return os.fsencode(programs.conmon) in argv and bundle.id.encode() in argv and b"-e" not in argv
 
 
-def _front_note(bundle: Bundle) -> Path:
-    """Where a launch notes conmon's front process, which has no pid file yet."""
-    return bundle.run_dir / "conmon.front"
-
-
-def _noted_front(bundle: Bundle) -> ProcessIdentity | None:
-    try:
-        pid, started = _front_note(bundle).read_text().split()
-        return ProcessIdentity(int(pid), int(started))
-    except (FileNotFoundError, ValueError):
-        return None
+def _launch_note(bundle: Bundle) -> Path:
+    """There from before conmon is spawned until its pid is known: a conmon may be about whose pid nobody knows."""
+    return bundle.run_dir / "launching"
 
 
 def _await_silence(bundle: Bundle) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from libpod.define.errors import CommandError, InvalidStateError
@@ -57,17 +58,22 @@ def start(programs: Programs, bundle: Bundle, launched: Launched) -> None:
 
 
 def await_command(programs: Programs, bundle: Bundle, init: ProcessIdentity) -> None:
-    """Wait until a container that was started a moment ago really executes its command.
+    """`await_execve` for a container's init. A container that was created only is not waited for."""
+    root = state_files.state_root(programs.runtime_name, bundle)
+    await_execve(init, unless=root / bundle.id / "exec.fifo" if root is not None else None)
 
-    Between the two runc's init still handles signals, and loses them: a stop right after a start would run into its
+
+def await_execve(process: ProcessIdentity, *, unless: Path | None = None) -> None:
+    """Wait until a process that was made a moment ago really executes its command.
+
+    Before that runc's own code handles signals there, and loses them: a stop right after a start would run into its
     timeout. The kernel tells nobody about an execve, so this looks, a few milliseconds at most, at the process's name;
-    outside that moment it looks once. A container that was created only is not waited for.
+    outside that moment it looks once.
     """
     deadline = time.monotonic() + EXECUTE_TIMEOUT
     pause = 0.0002
-    while pidfd.process_name(init.pid).startswith("runc:["):
-        root = state_files.state_root(programs.runtime_name, bundle)
-        if root is None or (root / bundle.id / "exec.fifo").exists() or time.monotonic() > deadline:
+    while pidfd.process_name(process.pid).startswith("runc:["):
+        if time.monotonic() > deadline or (unless is not None and unless.exists()):
             return
         time.sleep(pause)
         pause = min(pause * 2, 0.005)

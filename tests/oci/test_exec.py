@@ -89,13 +89,17 @@ def test_a_detached_process_leaves_its_code_in_its_directory(shop: Workshop, bun
 
 
 def test_a_detached_process_runs_on_when_its_starter_lets_go(shop: Workshop, bundle: Bundle) -> None:
-    asked = shell(bundle, "trap 'exit 4' TERM; while :; do sleep 0.05; done", detach=True)
+    asked = shell(
+        bundle, "trap 'exit 4' TERM; : > /tmp/trap-is-set; while :; do sleep 0.05; done", detach=True
+    )
     with shop.runtime.exec(bundle, asked) as process:
         identity = process.process
     assert identity.alive()
+    deadline = time.monotonic() + PATIENCE
+    while not (shop.rootfs / "tmp/trap-is-set").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert execution.exec_pid(asked.directory) == identity.pid
     execution.stop(identity, PATIENCE)
-    deadline = time.monotonic() + PATIENCE
     while (code := execution.exit_code(asked.directory, bundle.id)) is None and time.monotonic() < deadline:
         time.sleep(0.01)
     assert code == 4
@@ -130,6 +134,23 @@ def test_descriptors_can_be_handed_over(shop: Workshop, bundle: Bundle) -> None:
             assert process.stdout is None
             assert process.wait(PATIENCE) == 0
         assert source.read() == b"direct\n"
+
+
+@pytest.mark.parametrize("detach", [False, True])
+def test_preserved_descriptors_are_3_and_4(shop: Workshop, bundle: Bundle, detach: bool) -> None:
+    pipes = [os.pipe() for _ in range(2)]
+    asked = shell(
+        bundle,
+        "echo three >&3; echo four >&4; exit 8",
+        preserve_fds=tuple(writing for _, writing in pipes),
+        detach=detach,
+    )
+    with shop.runtime.exec(bundle, asked) as process:
+        assert process.wait(PATIENCE) == 8
+    for reading, writing in pipes:
+        os.close(writing)
+        with open(reading, "rb") as source:
+            assert source.read() in (b"three\n", b"four\n")
 
 
 def test_children_in_the_background_do_not_keep_a_session(shop: Workshop, bundle: Bundle) -> None:

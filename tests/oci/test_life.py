@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import threading
+
 import pytest
 
 from libpod.define.errors import CommandNotExecutableError, CommandNotFoundError, InvalidStateError
-from libpod.linux import cgroups
+from libpod.linux import cgroups, pidfd
 from tests.oci.bundles import PATIENCE, Workshop
 
 pytestmark = pytest.mark.root
@@ -66,3 +69,52 @@ def test_the_wait_ends_at_its_timeout(shop: Workshop) -> None:
     bundle, launched = shop.shell("sleep 1000")
     assert shop.runtime.wait_exit(bundle, launched, 0.05) is None
     assert shop.runtime.stop(bundle, launched, signal=9, timeout=PATIENCE).code == 137
+
+
+def test_preserved_descriptors_are_the_containers_3_and_4(shop: Workshop) -> None:
+    bundle = shop.bundle()
+    pipes = [os.pipe() for _ in range(2)]
+    with shop.runtime.launching(bundle, preserve_fds=[writing for _, writing in pipes]) as launch:
+        shop.write_config(bundle, ["sh", "-c", "echo three >&3; echo four >&4"])
+        launched = launch.go()
+    for _, writing in pipes:
+        os.close(writing)
+    shop.runtime.start(bundle, launched)
+    assert shop.code(bundle, launched) == 0
+    for (reading, _), text in zip(pipes, (b"three\n", b"four\n")):
+        with open(reading, "rb") as source:
+            assert source.read() == text
+
+
+def test_passed_descriptors_stay_open_as_long_as_the_container_runs(shop: Workshop) -> None:
+    bundle = shop.bundle()
+    reading, writing = os.pipe()
+    with shop.runtime.launching(bundle, pass_fds=[writing]) as launch:
+        shop.write_config(bundle, ["sh", "-c", "ls /proc/self/fd; sleep 1000"])
+        launched = launch.go()
+    os.close(writing)
+    shop.runtime.start(bundle, launched)
+    with open(reading, "rb") as source:
+        assert pidfd.wait_readable([source.fileno()], 0.1) == []
+        shop.runtime.stop(bundle, launched, signal=9, timeout=PATIENCE)
+        assert source.read() == b""
+
+
+def test_many_threads_launch_at_once(shop: Workshop) -> None:
+    codes: dict[int, int] = {}
+
+    def one(number: int) -> None:
+        bundle, launched = shop.shell(f"exit {number}")
+        codes[number] = shop.code(bundle, launched)
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert codes == {number: number for number in range(10)}
+
+
+def test_conmons_timeout_ends_a_container_without_a_code_of_its_own(shop: Workshop) -> None:
+    bundle, launched = shop.shell("sleep 1000", bundle=shop.bundle(timeout=1))
+    assert shop.code(bundle, launched) == -1
