@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import importlib
 import io
+import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
-from libpod.define.errors import ProgramMissingError
+from libpod.define.errors import ImageError, ProgramMissingError
 
 _MAGIC_LENGTH = 6
+_BUFFER = 1024 * 1024
 
 
 def kind_of(head: bytes) -> str:
@@ -31,11 +33,33 @@ def kind_of(head: bytes) -> str:
 
 
 def decompressed(stream: BinaryIO) -> tuple[str, BinaryIO]:
-    """The compression of *stream*, and a stream of its plain content."""
+    """The compression of *stream*, and a stream of its plain content; reading that raises ImageError for damage."""
     head = _read_fully(stream, _MAGIC_LENGTH)
     kind = kind_of(head)
-    whole = cast("BinaryIO", io.BufferedReader(_Prefixed(head, stream), 1024 * 1024))
-    return (kind, whole) if kind == "none" else (kind, _OPENERS[kind](whole))
+    whole = cast("BinaryIO", io.BufferedReader(_Prefixed(head, stream), _BUFFER))
+    if kind == "none":
+        return kind, whole
+    return kind, cast("BinaryIO", io.BufferedReader(_Plain(*_OPENERS[kind](whole)), _BUFFER))
+
+
+class _Plain(io.RawIOBase):
+    """What a decompressor gives; its own kinds of errors become one."""
+
+    def __init__(self, stream: BinaryIO, errors: tuple[type[Exception], ...]) -> None:
+        self._stream = stream
+        self._errors = errors
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        try:
+            data = self._stream.read(len(view))
+        except self._errors as error:
+            raise ImageError(f"the compressed data is damaged: {error}") from error
+        view[: len(data)] = data
+        return len(data)
 
 
 class _Prefixed(io.RawIOBase):
@@ -78,25 +102,29 @@ def _module(*names: str, purpose: str) -> Any:
     )
 
 
-def _gzip(stream: BinaryIO) -> BinaryIO:
-    return cast("BinaryIO", _module("isal.igzip", "gzip", purpose="read gzip").open(stream, "rb"))
+_Opened = tuple[BinaryIO, tuple[type[Exception], ...]]
 
 
-def _zstd(stream: BinaryIO) -> BinaryIO:
-    return cast(
-        "BinaryIO", _module("compression.zstd", "backports.zstd", purpose="read zstd").open(stream, "rb")
-    )
+def _gzip(stream: BinaryIO) -> _Opened:
+    plain = _module("isal.igzip", "gzip", purpose="read gzip").open(stream, "rb")
+    return plain, (EOFError, OSError, ValueError, zlib.error)
 
 
-def _xz(stream: BinaryIO) -> BinaryIO:
-    return cast("BinaryIO", _module("lzma", purpose="read xz").open(stream, "rb"))
+def _zstd(stream: BinaryIO) -> _Opened:
+    module = _module("compression.zstd", "backports.zstd", purpose="read zstd")
+    return module.open(stream, "rb"), (EOFError, OSError, ValueError, module.ZstdError)
 
 
-def _bzip2(stream: BinaryIO) -> BinaryIO:
-    return cast("BinaryIO", _module("bz2", purpose="read bzip2").open(stream, "rb"))
+def _xz(stream: BinaryIO) -> _Opened:
+    module = _module("lzma", purpose="read xz")
+    return module.open(stream, "rb"), (EOFError, OSError, ValueError, module.LZMAError)
 
 
-_OPENERS: dict[str, Callable[[BinaryIO], BinaryIO]] = {
+def _bzip2(stream: BinaryIO) -> _Opened:
+    return _module("bz2", purpose="read bzip2").open(stream, "rb"), (EOFError, OSError, ValueError)
+
+
+_OPENERS: dict[str, Callable[[BinaryIO], _Opened]] = {
     "gzip": _gzip,
     "zstd": _zstd,
     "xz": _xz,

@@ -138,7 +138,7 @@ def inspect(images: LocalImages, wanted: str | StoredImage) -> dict[str, Any]:
         "Os": settings.os,
         "Size": size,
         "VirtualSize": size,
-        "GraphDriver": _driver_data(images, image),
+        "GraphDriver": _driver_data(images, graph, image),
         "RootFS": {
             "Type": rootfs.get("type", "layers") if isinstance(rootfs, dict) else "layers",
             "Layers": list(settings.diff_ids),
@@ -224,11 +224,12 @@ def _summary(images: LocalImages, graph: ImageGraph, image: StoredImage, contain
     )
 
 
-def _driver_data(images: LocalImages, image: StoredImage) -> dict[str, Any]:
+def _driver_data(images: LocalImages, graph: ImageGraph, image: StoredImage) -> dict[str, Any]:
     driver = images.store.driver
     data: dict[str, str] = {}
-    if image.top_layer is not None:
-        stack = driver.stack(image.top_layer)
+    layer = graph.layers.get(image.top_layer or "")
+    if layer is not None:
+        stack = driver.stack(layer.id, layer.parent)
         if stack.lowers:
             data["LowerDir"] = ":".join(os.path.realpath(lower) for lower in stack.lowers)
         data["UpperDir"] = str(stack.upper)

@@ -23,11 +23,11 @@ import attrs
 from libpod.define.errors import ImageError
 from libpod.image.changes import apply_changes
 from libpod.image.decompression import decompressed
-from libpod.image.layout import CHUNK, BlobSink, Layout, WrittenLayer, hashed
+from libpod.image.layout import Layout, WrittenLayer, hashed
 from libpod.image.platforms import host_platform
 from libpod.image.progress import Progress
 from libpod.image.references import normalise
-from libpod.image.scratch import scratch
+from libpod.image.scratch import CHUNK, scratch
 from libpod.image.transport import Skopeo
 from libpod.image.tree_tar import write_tree
 from libpod.linux.process import StrPath
@@ -142,15 +142,8 @@ def _shown(source: Source) -> str:
 
 def _copied(layout: Layout, content: BinaryIO) -> WrittenLayer:
     with layout.layer() as sink:
-        _pump(content, sink)
+        while data := content.read(CHUNK):
+            sink.write(data)
         if not sink.size:
             raise ImageError("the root file system to import is empty")
     return WrittenLayer(digest=sink.digest(), size=sink.size)
-
-
-def _pump(content: BinaryIO, sink: BlobSink) -> None:
-    try:
-        while data := content.read(CHUNK):
-            sink.write(data)
-    except (EOFError, OSError, ValueError) as error:
-        raise ImageError(f"the compressed root file system is damaged: {error}") from error

@@ -25,10 +25,10 @@ from typing import Any, BinaryIO
 import attrs
 
 from libpod.image.references import Location, Transport
+from libpod.image.scratch import CHUNK, no_room
 from libpod.spec.image import Descriptor, MediaType, descriptor, encode_document
 
 TAG = "made"
-CHUNK = 1024 * 1024
 
 
 @attrs.frozen(kw_only=True)
@@ -42,16 +42,21 @@ class WrittenLayer:
 class BlobSink:
     """A writable stream that computes the digest of what goes through it; only `write` is offered."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
         self._hash = hashlib.sha256()
         self.size = 0
 
     def write(self, data: bytes | memoryview) -> int:
-        """Append *data*."""
+        """Append *data*; raises ImageError when there is no room."""
         self._hash.update(data)
         self.size += len(data)
-        self._stream.write(data)
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError as error:
+            raise no_room(error) from error
         return len(data)
 
     def digest(self) -> str:
@@ -83,9 +88,12 @@ class Layout:
     def layer(self) -> Iterator[BlobSink]:
         """A sink for the tar of a layer; after the block `taken` tells its digest."""
         temporary = self._blobs / f".tmp-{secrets.token_hex(6)}"
-        with temporary.open("wb", buffering=CHUNK) as stream:
-            sink = BlobSink(stream)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            sink = BlobSink(descriptor)
             yield sink
+        finally:
+            os.close(descriptor)
         os.rename(temporary, self._blob(sink.digest()))
 
     def borrow_layer(self, path: Path, digest: str) -> None:

@@ -12,7 +12,6 @@ Covers: libimage/load.go, libpod/runtime_img.go (LoadImage)
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,11 +20,10 @@ import attrs
 from libpod.define.errors import ImageError, InvalidArgumentError, NoSuchImageError
 from libpod.image.archives import Archive, ArchivedImage, ArchiveKind, recognise
 from libpod.image.decompression import decompressed
-from libpod.image.layout import CHUNK
 from libpod.image.local import LocalImages
 from libpod.image.progress import Progress
 from libpod.image.references import Location, Reference, Transport, normalise
-from libpod.image.scratch import Scratch, scratch
+from libpod.image.scratch import Scratch, fill, scratch
 from libpod.image.transport import CopyOptions, Skopeo
 from libpod.linux.process import StrPath
 from libpod.spec.image import decode_document
@@ -140,16 +138,12 @@ def _at_hand(source: StrPath | BinaryIO, work: Scratch) -> Path:
         # A colon ends the path in skopeo's notation; a link has none.
         path.symlink_to(Path(source).absolute())
         return path
-    with path.open("wb") as stream:
-        shutil.copyfileobj(source, stream, CHUNK)
+    fill(path, source)
     return path
 
 
 def _decompressed(path: Path, work: Scratch) -> Path:
     plain = work.path / "plain.tar"
-    try:
-        with path.open("rb") as stream, plain.open("wb") as target:
-            shutil.copyfileobj(decompressed(stream)[1], target, CHUNK)
-    except (OSError, EOFError, ValueError) as error:
-        raise ImageError(f"{path} is damaged: {error}") from error
+    with path.open("rb") as stream:
+        fill(plain, decompressed(stream)[1])
     return plain

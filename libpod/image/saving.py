@@ -27,11 +27,10 @@ from typing import Any, BinaryIO
 import attrs
 
 from libpod.define.errors import AlreadyExistsError, ImageError, InvalidArgumentError
-from libpod.image.layout import CHUNK
 from libpod.image.local import FoundImage, LocalImages
 from libpod.image.progress import Progress
 from libpod.image.references import Location, Reference, Transport
-from libpod.image.scratch import Scratch, scratch
+from libpod.image.scratch import CHUNK, Scratch, scratch
 from libpod.image.transport import CopyOptions, Skopeo
 from libpod.linux.files import sync_directory
 from libpod.linux.process import StrPath

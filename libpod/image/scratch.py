@@ -17,6 +17,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import attrs
 
@@ -26,6 +27,7 @@ from libpod.linux.files import remove_tree
 logger = logging.getLogger(__name__)
 
 PREFIX = "libpod-image-"
+CHUNK = 1024 * 1024
 DEFAULT_PARENT = Path("/var/tmp")
 """Where podman and skopeo put large temporary files too: /tmp is often in memory."""
 
@@ -61,6 +63,26 @@ def scratch(parent: Path | None = None) -> Iterator[Scratch]:
             remove_tree(path)
         finally:
             os.close(lock)
+
+
+def fill(path: Path, content: BinaryIO) -> None:
+    """Write what is left in *content* to the new file *path*; raises ImageError when there is no room."""
+    with path.open("xb", buffering=0) as target:
+        while data := content.read(CHUNK):
+            rest = memoryview(data)
+            try:
+                while rest:
+                    rest = rest[target.write(rest) :]
+            except OSError as error:
+                raise no_room(error) from error
+
+
+def no_room(error: OSError) -> ImageError:
+    """What to say when a temporary file cannot be written."""
+    return ImageError(
+        f"a temporary file for the image cannot be written: {error.strerror}",
+        resolution="free space, or set TMPDIR to a directory with more",
+    )
 
 
 def sweep(parent: Path) -> list[Path]:

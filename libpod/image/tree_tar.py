@@ -21,6 +21,7 @@ import tarfile
 from typing import Protocol
 
 from libpod.define.errors import ImageError
+from libpod.image.scratch import CHUNK
 from libpod.linux.process import StrPath
 
 _ATTRIBUTES = ("security.capability", "security.ima")
@@ -44,7 +45,12 @@ def write_tree(root: StrPath, sink: Sink, *, one_file_system: bool = False) -> N
     try:
         # Small files dominate: the copy buffer must hold most of them at once.
         with tarfile.open(
-            mode="w|", fileobj=sink, format=tarfile.PAX_FORMAT, encoding="utf-8", copybufsize=1024 * 1024
+            mode="w|",
+            bufsize=CHUNK,
+            fileobj=sink,
+            format=tarfile.PAX_FORMAT,
+            encoding="utf-8",
+            copybufsize=CHUNK,
         ) as tar:  # type: ignore[call-overload]
             _Writer(tar, os.fstat(top).st_dev if one_file_system else None).directory(top, "")
     except OSError as error:
