@@ -13,8 +13,10 @@ Covers: netavark src/dns/aardvark.rs
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,7 +81,9 @@ class Aardvark:
     def _notify(self, *, start: bool) -> None:
         pid = self._pid()
         if pid is not None:
-            os.kill(pid, signal.SIGHUP)
+            _await_handler(pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGHUP)
         elif start:
             self._start()
 
@@ -114,6 +118,23 @@ class Aardvark:
         self._directory.mkdir(parents=True, exist_ok=True)
         temporary.write_text("".join(f"{line}\n" for line in lines))
         os.rename(temporary, self._directory / network)
+
+
+def _await_handler(pid: int) -> None:
+    """Wait until the server has set its handler: a SIGHUP before that would end it.
+
+    It says so nowhere, and it takes milliseconds after a start; a server that never does is signalled all the same.
+    """
+    limit = time.monotonic() + _SECONDS
+    while time.monotonic() < limit:
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+        if int(caught.split()[1], 16) & 1 << signal.SIGHUP - 1:
+            return
+        time.sleep(0.002)
 
 
 def _entry(container_id: str, name: str, link: PlannedLink, servers: Sequence[str]) -> str:

@@ -71,7 +71,9 @@ def test_a_server_answers_for_names_aliases_and_short_ids(host, directory, conta
         status = [host.do(lambda request=request: backend.setup(request)) for request in requests]
         assert status[0]["front"].dns_server_ips == ("10.72.0.1",)
         assert status[0]["front"].dns_search_domains == ("dns.podman",)
-        assert lookup(one, "10.72.0.1", "two.dns.podman") == "10.72.0.3"
+        wait_until(
+            lambda: lookup(one, "10.72.0.1", "two.dns.podman") == "10.72.0.3", "the server reads again"
+        )
         assert lookup(two, "10.72.0.1", one.id[:12]) == "10.72.0.2"
         pid = int(pid_file.read_text())
         host.do(lambda: backend.teardown(requests[1]))
