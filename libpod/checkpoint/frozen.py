@@ -24,6 +24,7 @@ import os
 import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Protocol
 
 import attrs
@@ -145,14 +146,22 @@ class _Freezer:
         self._entries: list[FrozenEntry] = []
         self._links: dict[tuple[int, int], str] = {}
         self._root = -1
+        self._parent: tuple[str, int] | None = None
+        """The directory of the last entry: most entries share it with the one before."""
 
     def __enter__(self) -> _Freezer:
         self._root = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._device = os.fstat(self._root).st_dev
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._parent is not None:
+            os.close(self._parent[1])
         os.close(self._root)
+        if isinstance(error, OSError):
+            raise HostError(f"{self._path} cannot be read: {error.strerror}") from error
 
     def tree(self) -> FrozenTree:
         return FrozenTree(root=self._path, entries=tuple(self._entries))
@@ -190,22 +199,28 @@ class _Freezer:
         """Freeze the entry at *path*; nothing if it has vanished or is a socket."""
         parent, _, name = path.rpartition("/")
         try:
-            directory = (
-                open_strict(self._root, parent, os.O_PATH | os.O_DIRECTORY) if parent else os.dup(self._root)
-            )
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        try:
+            directory = self._open_parent(parent)
             found = os.stat(name or ".", dir_fd=directory, follow_symlinks=False)
             kind = _KIND_BY_FORMAT.get(stat.S_IFMT(found.st_mode))
             if kind is None:
                 logger.debug("socket %s of %s does not travel", path, self._path)
                 return
             self._append(path, kind, found, directory, name)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
-        finally:
-            os.close(directory)
+        except OSError as error:
+            if (
+                error.errno != errno.ELOOP
+            ):  # a link has taken the place of a directory: what was below is gone
+                raise
+
+    def _open_parent(self, path: str) -> int:
+        if self._parent is None or self._parent[0] != path:
+            if self._parent is not None:
+                os.close(self._parent[1])
+                self._parent = None
+            self._parent = (path, open_strict(self._root, path, os.O_PATH | os.O_DIRECTORY))
+        return self._parent[1]
 
     def _append(self, path: str, kind: TarKind, found: os.stat_result, directory: int, name: str) -> None:
         shown = self._prefix + path
