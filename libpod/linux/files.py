@@ -7,9 +7,9 @@ by every reader.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -60,11 +60,57 @@ def sync_directory(path: Path) -> None:
 def remove_tree(path: Path) -> None:
     """Remove a directory and all below it; one that is already gone is fine. Links are removed, never followed.
 
-    Others may remove things below it at the same time: rmtree then stops early, and is repeated.
+    Others may remove things below it at the same time. The content may be hostile: a tree of any depth is removed with
+    few descriptors and little stack, by moving what lies deep up to the top first.
     """
-    while os.path.lexists(path):
+    try:
+        top = os.open(path, _DIRECTORY)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+            raise
         with contextlib.suppress(FileNotFoundError):
-            if path.is_symlink() or not path.is_dir():
-                path.unlink()
-            else:
-                shutil.rmtree(path)
+            os.unlink(path)
+        return
+    try:
+        while names := os.listdir(top):
+            for name in names:
+                _remove_below(top, top, name, 0)
+    finally:
+        os.close(top)
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir(path)
+
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_REMOVE_DEPTH = 64
+
+
+def _remove_below(top: int, parent: int, name: str, depth: int) -> None:
+    """Remove *name* in *parent*, or move it to *top* when it is a directory too deep to go into."""
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            os.unlink(name, dir_fd=parent)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EISDIR, errno.EPERM):
+                raise
+        try:
+            directory = os.open(name, _DIRECTORY, dir_fd=parent)
+        except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+            os.unlink(
+                name, dir_fd=parent
+            )  # no directory after all, so the first refusal was meant: let it be heard
+            return
+        try:
+            if depth >= _REMOVE_DEPTH:
+                os.rename(name, f".tmp-{secrets.token_hex(16)}", src_dir_fd=parent, dst_dir_fd=top)
+                return
+            for inner in os.listdir(directory):
+                _remove_below(top, directory, inner, depth + 1)
+        finally:
+            os.close(directory)
+        os.rmdir(name, dir_fd=parent)
