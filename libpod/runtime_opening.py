@@ -35,11 +35,11 @@ logger = logging.getLogger(__name__)
 
 def open_services(settings: Mapping[str, Any]) -> Services:
     """Everything a Runtime needs. On an error nothing stays open."""
-    config = RuntimeConfig.load(**settings)
     if os.geteuid() != 0:
         raise NotPrivilegedError(
             "containers need root rights on this host, and this process has none", resolution="run it as root"
         )
+    config = RuntimeConfig.load(**settings)
     paths = config.paths
     _make_directories(paths)
     state = LmdbState(paths.durable_state, paths.volatile_state)

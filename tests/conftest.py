@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.engines import Engine, busybox_root, remove_engine
+from tests.programs import compile_all
 
 
 @pytest.hookimpl(wrapper=True)
@@ -42,6 +43,12 @@ def short_tmp() -> Iterator[Path]:
 def busybox_rootfs(short_tmp: Path) -> Path:
     """A root file system of busybox with the usual applets."""
     return busybox_root(short_tmp / "rootfs")
+
+
+@pytest.fixture(scope="session")
+def programs(short_tmp: Path) -> Path:
+    """A directory of small static programs, to be mounted into containers."""
+    return compile_all(short_tmp / "programs")
 
 
 @pytest.fixture(scope="session")

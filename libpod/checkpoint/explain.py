@@ -441,6 +441,12 @@ CATALOGUE: tuple[_Cause, ...] = (
         "restore",
     ),
     _known(
+        r"Can't get rlimit",
+        "a process runs as another user, and reading its limits needs CAP_SYS_RESOURCE, which this host does not grant",
+        "run the engine with CAP_SYS_RESOURCE, or the container's processes as root",
+        "dump",
+    ),
+    _known(
         r"You need to be root|CAP_SYS_ADMIN|CAP_CHECKPOINT_RESTORE|Operation not permitted|Permission denied",
         "a right is missing",
         "run as root with all capabilities, and look at what seccomp and the security modules forbid",

@@ -1,0 +1,53 @@
+"""Small C programs for containers: what busybox cannot do."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+THREADS = r"""
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+static volatile int shared;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static void *work(void *unused) {
+    for (;;) { pthread_mutex_lock(&lock); shared++; pthread_mutex_unlock(&lock); usleep(20000); }
+    return unused;
+}
+int main(void) {
+    pthread_t a, b, c;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    pthread_create(&a, NULL, work, NULL); pthread_create(&b, NULL, work, NULL); pthread_create(&c, NULL, work, NULL);
+    for (;;) { printf("%d\n", shared); usleep(100000); }
+}
+"""
+"""Three threads count, the first prints the sum."""
+
+LOCKER = r"""
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    int fd = open("/tmp/lock", O_RDWR | O_CREAT, 0600);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) { printf("taken\n"); return 1; }
+    for (int i = 1;; i++) { printf("%d\n", i); if (argc > 1) return 0; usleep(100000); }
+}
+"""
+"""Holds a lock on /tmp/lock and counts; with an argument it only tries."""
+
+SOURCES = {"threads": THREADS, "locker": LOCKER}
+
+
+def compile_all(directory: Path) -> Path:
+    """Compile every program into *directory*, statically, and return it."""
+    directory.mkdir()
+    for name, source in SOURCES.items():
+        subprocess.run(
+            ["gcc", "-O1", "-static", "-pthread", "-x", "c", "-", "-o", directory / name],
+            input=source.encode(),
+            check=True,
+        )
+    return directory
