@@ -1,40 +1,26 @@
-"""Configuration: containers.conf, storage.conf and overrides, made into one frozen value.
+"""Configuration: the machine's files and overrides, made into one frozen value.
 
-Order of rising precedence: the defaults below, `/usr/share/containers/containers.conf`,
-`/etc/containers/containers.conf`, the drop-ins `/etc/containers/containers.conf.d/*.conf` by name, the user's file and
-drop-ins under `$XDG_CONFIG_HOME/containers` when not root, the file in `$CONTAINERS_CONF_OVERRIDE`; then keyword
-overrides. `$CONTAINERS_CONF` replaces all files but the last. An array whose last element is `{append=true}` adds to
-what is there. Storage: `$CONTAINERS_STORAGE_CONF`, else `/etc/containers/storage.conf`, else
-`/usr/share/containers/storage.conf`; one file only, as the storage library does it.
+`RuntimeConfig.load` starts from the defaults below, lays the files over them (`config_files` says which, and what their
+keys become) and the keyword overrides over those. `EnginePaths` says where an engine keeps what.
 
-Keys that this version does not know are left alone: the files belong to every container tool of the machine. Keys it
-knows are checked, and a wrong one is a ConfigError that names file and key. Reading those files is the only I/O here;
-the parts that name an engine's directories (`tmp_dir`, `static_dir`, `num_locks`, …) are podman's and are not read.
-
-The engine's own files live in directories of its own, never in podman's (`EnginePaths`).
-
-Covers: libpod/runtime.go (RuntimeConfig), pkg/config of the common library
+Covers: libpod/runtime.go (RuntimeConfig), pkg/config of the common library (defaults)
 """
 
 from __future__ import annotations
 
-import glob
 import logging
 import os
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from libpod.define.errors import ConfigError, InvalidArgumentError
-from libpod.model.units import parse_size
+from libpod.config_files import container_files, read_containers_conf, read_storage_conf, storage_file
+from libpod.define.errors import ConfigError
+from libpod.engine_paths import EnginePaths as EnginePaths
 
 logger = logging.getLogger(__name__)
-
-OWN_DIRECTORY = "libpod-py"
-"""The name of the engine's directory below the graph root and the run root. Podman's is called `libpod`."""
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -213,8 +199,8 @@ class RuntimeConfig:
         With *read_files* false the machine's files are not read: what runs does not depend on them. Raises ConfigError.
         """
         variables = os.environ if environ is None else environ
-        values: dict[str, Any] = {}
-        defaults: dict[str, Any] = {}
+        values: dict[str, Any] = attrs.asdict(cls(), recurse=False)
+        defaults: dict[str, Any] = attrs.asdict(values.pop("containers"), recurse=False)
         if read_files:
             for path in container_files(variables):
                 read_containers_conf(path, values, defaults)
@@ -228,337 +214,8 @@ class RuntimeConfig:
             )
         if values.get("cgroup_manager") == "systemd" and not systemd:
             logger.warning("cgroup_manager is systemd and systemd does not run here: using cgroupfs")
-            del values["cgroup_manager"]
+            values["cgroup_manager"] = "cgroupfs"
         return with_overrides(values, defaults, overrides)
-
-
-@attrs.frozen(kw_only=True)
-class EnginePaths:
-    """Where the engine keeps what. Pure: nothing is made or read.
-
-    <graph root>/libpod-py/     survives a reboot
-        state/                  LMDB: configurations, names, pods, volumes, last exits
-        volumes/<name>/_data    contents of volumes
-        networks/<name>.json    definitions of networks
-        tmp/                    staging of archives and images, on the graph root's file system
-    <run root>/libpod-py/       worthless after a reboot
-        state/                  LMDB: states, exec sessions, leases
-        locks                   one byte a lock
-        alive.lock              taken while the runtime opens
-        exits/<id>              exit codes, written by conmon
-        persist/<id>/           conmon's sign that it lives
-        sockets/<id>/           attach sockets
-        netns/<id>              network namespaces
-        oci/<runtime>/          root directory of the OCI runtime
-        events/events.log
-        criu.json               what CRIU said it can do, for this boot
-    """
-
-    graph_root: Path
-    run_root: Path
-    volume_path: Path | None = None
-    network_config_dir: Path | None = None
-    events_log_path: Path | None = None
-
-    @property
-    def durable(self) -> Path:
-        return self.graph_root / OWN_DIRECTORY
-
-    @property
-    def volatile(self) -> Path:
-        return self.run_root / OWN_DIRECTORY
-
-    @property
-    def durable_state(self) -> Path:
-        return self.durable / "state"
-
-    @property
-    def volatile_state(self) -> Path:
-        return self.volatile / "state"
-
-    @property
-    def volumes(self) -> Path:
-        return self.volume_path or self.durable / "volumes"
-
-    def volume(self, name: str) -> Path:
-        """The directory whose `_data` is the content of a local volume."""
-        return self.volumes / name
-
-    @property
-    def networks(self) -> Path:
-        return self.network_config_dir or self.durable / "networks"
-
-    @property
-    def staging(self) -> Path:
-        """Temporary files that end by being renamed into the graph root."""
-        return self.durable / "tmp"
-
-    @property
-    def locks(self) -> Path:
-        return self.volatile / "locks"
-
-    @property
-    def alive_lock(self) -> Path:
-        return self.volatile / "alive.lock"
-
-    @property
-    def exits(self) -> Path:
-        return self.volatile / "exits"
-
-    def exit_file(self, ctr_id: str) -> Path:
-        return self.exits / ctr_id
-
-    def persist(self, ctr_id: str) -> Path:
-        return self.volatile / "persist" / ctr_id
-
-    @property
-    def sockets(self) -> Path:
-        return self.volatile / "sockets"
-
-    @property
-    def netns_directory(self) -> Path:
-        return self.volatile / "netns"
-
-    def netns(self, ctr_id: str) -> Path:
-        return self.netns_directory / ctr_id
-
-    def oci_root(self, runtime: str) -> Path:
-        """Where an OCI runtime keeps the states of our containers: ours alone, so that ids need not be unique."""
-        return self.volatile / "oci" / runtime
-
-    @property
-    def events_log(self) -> Path:
-        return self.events_log_path or self.volatile / "events" / "events.log"
-
-    @property
-    def criu_probe(self) -> Path:
-        return self.volatile / "criu.json"
-
-    @property
-    def private_directories(self) -> tuple[Path, ...]:
-        """The directories that must be there, and closed to others, before the engine works."""
-        return (
-            self.durable,
-            self.durable_state,
-            self.volumes,
-            self.networks,
-            self.staging,
-            self.volatile,
-            self.volatile_state,
-            self.exits,
-            self.volatile / "persist",
-            self.sockets,
-            self.netns_directory,
-            self.volatile / "oci",
-            self.events_log.parent,
-        )
-
-
-# ---- finding the files ----------------------------------------------------------------------------------------
-
-
-def container_files(environ: Mapping[str, str]) -> list[Path]:
-    """The containers.conf files that apply, weakest first."""
-    found: list[Path] = []
-    replaced = environ.get("CONTAINERS_CONF")
-    if replaced:
-        found.append(Path(replaced))
-    else:
-        places = [Path("/usr/share/containers"), Path("/etc/containers")]
-        if os.geteuid() != 0:
-            home = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME", "/"), ".config")
-            places.append(Path(home, "containers"))
-        for place in places:
-            found += _existing(place / "containers.conf")
-            found += sorted(Path(name) for name in glob.glob(str(place / "containers.conf.d" / "*.conf")))
-    override = environ.get("CONTAINERS_CONF_OVERRIDE")
-    if override:
-        found.append(Path(override))
-    return found
-
-
-def storage_file(environ: Mapping[str, str]) -> Path | None:
-    """The storage.conf that applies, if any."""
-    chosen = environ.get("CONTAINERS_STORAGE_CONF")
-    if chosen:
-        return Path(chosen)
-    for place in ("/etc/containers/storage.conf", "/usr/share/containers/storage.conf"):
-        for path in _existing(Path(place)):
-            return path
-    return None
-
-
-def _existing(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        yield path
-
-
-# ---- reading them ---------------------------------------------------------------------------------------------
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        with open(path, "rb") as stream:
-            return tomllib.load(stream)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
-
-
-@attrs.frozen
-class _Key:
-    """How one key of a file becomes one field."""
-
-    field: str
-    kind: str = "text"
-
-
-_CONTAINER_KEYS = {
-    "annotations": _Key("annotations", "texts"),
-    "apparmor_profile": _Key("apparmor_profile"),
-    "base_hosts_file": _Key("base_hosts_file"),
-    "cgroupns": _Key("cgroup_namespace"),
-    "cgroups": _Key("cgroups"),
-    "default_capabilities": _Key("capabilities", "texts"),
-    "default_sysctls": _Key("sysctls", "texts"),
-    "default_ulimits": _Key("ulimits", "texts"),
-    "devices": _Key("devices", "texts"),
-    "dns_options": _Key("dns_options", "texts"),
-    "dns_searches": _Key("dns_search", "texts"),
-    "dns_servers": _Key("dns_servers", "texts"),
-    "env": _Key("env", "texts"),
-    "env_host": _Key("env_host", "bool"),
-    "host_containers_internal_ip": _Key("host_containers_internal_ip"),
-    "init": _Key("init", "bool"),
-    "init_path": _Key("init_path"),
-    "ipcns": _Key("ipc_namespace"),
-    "label": _Key("label", "bool"),
-    "log_driver": _Key("log_driver"),
-    "log_size_max": _Key("log_size_max", "int"),
-    "log_tag": _Key("log_tag"),
-    "no_hosts": _Key("no_hosts", "bool"),
-    "pidns": _Key("pid_namespace"),
-    "pids_limit": _Key("pids_limit", "int"),
-    "privileged": _Key("privileged", "bool"),
-    "read_only": _Key("read_only", "bool"),
-    "seccomp_profile": _Key("seccomp_profile"),
-    "shm_size": _Key("shm_size", "size"),
-    "tz": _Key("timezone"),
-    "umask": _Key("umask"),
-    "userns": _Key("user_namespace"),
-    "utsns": _Key("uts_namespace"),
-    "volumes": _Key("volumes", "texts"),
-}
-_ENGINE_KEYS = {
-    "cgroup_manager": _Key("cgroup_manager"),
-    "conmon_env_vars": _Key("conmon_env", "texts"),
-    "conmon_path": _Key("conmon_paths", "texts"),
-    "events_logfile_max_size": _Key("events_log_max_size", "size"),
-    "events_logger": _Key("events_backend"),
-    "exit_command_delay": _Key("exit_command_delay", "int"),
-    "hooks_dir": _Key("hooks_dirs", "texts"),
-    "image_volume_mode": _Key("image_volume_mode"),
-    "infra_command": _Key("infra_command"),
-    "infra_image": _Key("infra_image"),
-    "no_pivot_root": _Key("no_pivot_root", "bool"),
-    "pull_policy": _Key("pull_policy"),
-    "runtime": _Key("runtime"),
-    "stop_timeout": _Key("stop_timeout", "int"),
-}
-_STORAGE_KEYS = {
-    "driver": _Key("storage_driver"),
-    "graphroot": _Key("graph_root"),
-    "runroot": _Key("run_root"),
-}
-
-
-def read_containers_conf(path: Path, values: dict[str, Any], defaults: dict[str, Any]) -> None:
-    """Lay what *path* says over *values* (fields of RuntimeConfig) and *defaults* (of ContainerDefaults)."""
-    document = _read_toml(path)
-    _take(path, document, "containers", _CONTAINER_KEYS, defaults, ContainerDefaults)
-    _take(path, document, "engine", _ENGINE_KEYS, values, RuntimeConfig)
-    containers = _table(path, document, "containers")
-    if "netns" in containers:
-        values["network_mode"] = _convert(path, "containers.netns", "text", containers["netns"], ())
-    runtimes = _table(path, _table(path, document, "engine", "engine"), "runtimes", "engine.runtimes")
-    if runtimes:
-        merged = dict(values.get("runtimes", _runtimes()))
-        for name, places in runtimes.items():
-            merged[name] = _convert(path, f"engine.runtimes.{name}", "texts", places, ())
-        values["runtimes"] = merged
-
-
-def read_storage_conf(path: Path, values: dict[str, Any]) -> None:
-    """Lay what the storage.conf *path* says over *values*."""
-    document = _read_toml(path)
-    _take(path, document, "storage", _STORAGE_KEYS, values, RuntimeConfig)
-    options = _table(path, _table(path, document, "storage"), "options", "storage.options")
-    stores = options.get("additionalimagestores")
-    if stores is not None:
-        values["image_stores"] = _convert(path, "storage.options.additionalimagestores", "texts", stores, ())
-    driver = values.get("storage_driver") or "overlay"
-    own = _table(path, options, driver, f"storage.options.{driver}")
-    found = []
-    for key in ("mountopt", "mount_program", "ignore_chown_errors", "size", "skip_mount_home", "force_mask"):
-        value = own.get(key, options.get(key))
-        if value:
-            found.append(
-                f"{driver}.{key}={_convert(path, f'storage.options.{driver}.{key}', 'text', value, ())}"
-            )
-    if found:
-        values["storage_options"] = tuple(found)
-
-
-def _table(path: Path, document: Mapping[str, Any], name: str, shown: str | None = None) -> Mapping[str, Any]:
-    value = document.get(name, {})
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path}: {shown or name} is not a table")
-    return value
-
-
-def _take(
-    path: Path,
-    document: Mapping[str, Any],
-    section: str,
-    keys: Mapping[str, _Key],
-    values: dict[str, Any],
-    owner: type[Any],
-) -> None:
-    table = _table(path, document, section)
-    for name, key in keys.items():
-        if name in table:
-            before = values.get(key.field, attrs.fields_dict(owner)[key.field].default)
-            value = _convert(path, f"{section}.{name}", key.kind, table[name], before)
-            if value != "":  # an empty string in these files means "as if it were not there"
-                values[key.field] = value
-
-
-def _convert(path: Path, shown: str, kind: str, value: Any, before: Any) -> Any:
-    if kind == "texts":
-        return _texts(path, shown, value, before)
-    if kind == "size":
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-        try:
-            return parse_size(value)
-        except (InvalidArgumentError, AttributeError, TypeError) as error:
-            raise ConfigError(f"{path}: {shown} is {value!r}, not a size") from error
-    expected = {"text": str, "bool": bool, "int": int}[kind]
-    if not isinstance(value, expected) or (kind == "int" and isinstance(value, bool)):
-        raise ConfigError(f"{path}: {shown} is {value!r}, not of type {expected.__name__}")
-    return value
-
-
-def _texts(path: Path, shown: str, value: Any, before: Any) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise ConfigError(f"{path}: {shown} is {value!r}, not a list")
-    append = bool(value) and isinstance(value[-1], dict) and value[-1].get("append") is True
-    items = value[:-1] if value and isinstance(value[-1], dict) else value
-    for item in items:
-        if not isinstance(item, str):
-            raise ConfigError(f"{path}: {shown} holds {item!r}, which is not a string")
-    return (tuple(before) if append else ()) + tuple(items)
 
 
 # ---- the last word --------------------------------------------------------------------------------------------

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from libpod.config import ContainerDefaults, EnginePaths, RuntimeConfig, container_files, storage_file
+from libpod.config import ContainerDefaults, EnginePaths, RuntimeConfig
+from libpod.config_files import container_files, storage_file
 from libpod.define.errors import ConfigError
 
 
-def load(directory: Path, text: str, storage: str = "", **overrides: object) -> RuntimeConfig:
+def load(directory: Path, text: str, storage: str = "", **overrides: Any) -> RuntimeConfig:
     (directory / "containers.conf").write_text(text)
     environ = {"CONTAINERS_CONF": str(directory / "containers.conf")}
     (directory / "storage.conf").write_text(storage)
@@ -118,7 +120,7 @@ def test_a_named_file_must_be_there(tmp_path: Path) -> None:
         ({"stop_timeout": -1}, "less than nothing"),
     ],
 )
-def test_a_wrong_override_is_refused(overrides: dict[str, object], reason: str) -> None:
+def test_a_wrong_override_is_refused(overrides: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         RuntimeConfig.load(read_files=False, **overrides)
 

@@ -120,7 +120,7 @@ def test_a_health_check_has_sensible_times() -> None:
     assert health_check(command="none") == HealthCheck(test=("NONE",))
     for wrong in ({"timeout": "1ms"}, {"retries": 0}, {"start_period": "-1s"}, {"interval": "x"}):
         with pytest.raises(InvalidArgumentError):
-            health_check(command="x", **wrong)  # type: ignore[arg-type]
+            health_check(command="x", **wrong)
 
 
 def test_actions_on_failure_have_podmans_numbers() -> None:

@@ -144,7 +144,7 @@ ENGINE_SOURCES = ("/etc/hostname", "/run/.containerenv", "/etc/resolv.conf", "/e
 
 def comparable(document: dict[str, Any]) -> dict[str, Any]:
     """*document* without what must differ – paths on the host – and without orders that mean nothing."""
-    found = json.loads(json.dumps(document))
+    found: dict[str, Any] = json.loads(json.dumps(document))
     found["root"]["path"] = ""
     depths = []
     mounts = {}

@@ -85,7 +85,8 @@ def rules(*entries: dict[str, Any], **top: Any) -> Any:
 
 
 def names(profile: Any, *, architecture: str = "amd64", bounding: frozenset[str] = frozenset()) -> list[str]:
-    found = compile_profile(profile, architecture=architecture, bounding=bounding) or {}
+    found = compile_profile(profile, architecture=architecture, bounding=bounding)
+    assert found is not None
     return [name for rule in found.get("syscalls", []) for name in rule["names"]]
 
 
