@@ -61,10 +61,14 @@ if TYPE_CHECKING:
     from libpod.define.status import ContainerStatus
     from libpod.events.base import EventQuery
     from libpod.image_api import Image
+    from libpod.linux.terminal import raw_mode, watching_size
     from libpod.model.create_options import CreateOptions
     from libpod.model.event import Event, EventStatus, EventType
     from libpod.model.exec_options import ExecOptions
+    from libpod.model.health import health_check
     from libpod.model.move_options import CheckpointOptions, RestoreOptions
+    from libpod.oci.attach import AttachStream
+    from libpod.oci.copying import Outcome, copy_attached, copy_exec
     from libpod.runtime import Runtime
     from libpod.runtime_listing import Listed
     from libpod.volume import Volume
@@ -75,6 +79,7 @@ _HOMES = {
     "AlreadyExistsError": "define.errors",
     "AmbiguousNameError": "define.errors",
     "ArchiveError": "define.errors",
+    "AttachStream": "oci.attach",
     "CheckpointError": "define.errors",
     "CheckpointOptions": "model.move_options",
     "CheckpointReport": "checkpoint.report",
@@ -116,6 +121,7 @@ _HOMES = {
     "NotPrivilegedError": "define.errors",
     "NotSupportedError": "define.errors",
     "OciRuntimeError": "define.errors",
+    "Outcome": "oci.copying",
     "RestoreError": "define.errors",
     "RestoreOptions": "model.move_options",
     "RestoreReport": "checkpoint.report",
@@ -128,12 +134,18 @@ _HOMES = {
     "VolumeExistsError": "define.errors",
     "VolumeInUseError": "define.errors",
     "WaitTimeoutError": "define.errors",
+    "copy_attached": "oci.copying",
+    "copy_exec": "oci.copying",
+    "health_check": "model.health",
+    "raw_mode": "linux.terminal",
+    "watching_size": "linux.terminal",
 }
 
 __all__ = [
     "AlreadyExistsError",
     "AmbiguousNameError",
     "ArchiveError",
+    "AttachStream",
     "CheckpointError",
     "CheckpointOptions",
     "CheckpointReport",
@@ -175,6 +187,7 @@ __all__ = [
     "NotPrivilegedError",
     "NotSupportedError",
     "OciRuntimeError",
+    "Outcome",
     "RestoreError",
     "RestoreOptions",
     "RestoreReport",
@@ -188,6 +201,11 @@ __all__ = [
     "VolumeInUseError",
     "WaitTimeoutError",
     "__version__",
+    "copy_attached",
+    "copy_exec",
+    "health_check",
+    "raw_mode",
+    "watching_size",
 ]
 
 

@@ -266,8 +266,9 @@ class Runtime:
 
         return runtime_info.info(self._services)
 
-    def version(self) -> dict[str, Any]:
-        """Versions of the library and of the programs under it. Upstream: `libpod/define/version.go`."""
+    @staticmethod
+    def version() -> dict[str, Any]:
+        """Versions of the library and what it is compatible with; needs no engine. Upstream: `libpod/define/version.go`."""
         from libpod import runtime_info
 
         return runtime_info.version()
