@@ -70,8 +70,9 @@ class ImageSummary:
             "Created": self.created_unix,
             "CreatedAt": created_at,
         }
-        if not self.names:
-            del document["Names"]
+        for key in ("Names", "History"):
+            if not document[key]:
+                del document[key]
         if self.dangling:
             document["Dangling"] = True
         if self.read_only:
@@ -148,7 +149,7 @@ def inspect(images: LocalImages, wanted: str | StoredImage) -> dict[str, Any]:
         "ManifestType": str(kind),
         "User": settings.user,
         "History": history,
-        "NamesHistory": list(image.names_history),
+        "NamesHistory": list(image.names_history) or None,
     }
     if settings.healthcheck is not None:
         document["Healthcheck"] = settings.healthcheck
