@@ -21,7 +21,6 @@ import functools
 import os
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
 import attrs
 
@@ -357,8 +356,3 @@ def _unescape(text: str) -> str:
         return text
     raw = _ESCAPE.sub(lambda match: chr(int(match[1], 8)), os.fsencode(text).decode("latin-1"))
     return os.fsdecode(raw.encode("latin-1"))
-
-
-def real_path(path: StrPath) -> Path:
-    """*path* as mountinfo would show it."""
-    return Path(os.path.realpath(path))

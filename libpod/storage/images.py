@@ -121,6 +121,11 @@ def top_layer(parts: StoreParts, image_id: str) -> str:
         raise NoSuchImageError(image_id)
     if image.top_layer is None:
         raise StorageError(f"image {image_id} has no layers, so there is nothing to mount")
+    if image.read_only:
+        raise StorageError(
+            f"image {image_id} lives in an additional store, where nothing may be mounted",
+            resolution="create a container of it and mount that",
+        )
     return image.top_layer
 
 

@@ -19,6 +19,7 @@ Covers: storage/layers.go
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +31,8 @@ from libpod.storage.parts import AllRecords, StoreParts
 from libpod.storage.records import Draft, Record, now
 from libpod.storage.stored import INCOMPLETE, StoredLayer, is_incomplete
 
+logger = logging.getLogger(__name__)
+
 
 def all_layers(parts: StoreParts) -> list[StoredLayer]:
     """Every layer, those of read-only stores last."""
@@ -38,10 +41,16 @@ def all_layers(parts: StoreParts) -> list[StoredLayer]:
 
 
 def edit(parts: StoreParts, held: HeldLocks) -> Draft:
-    """The layers, to be changed; what killed processes left incomplete is deleted first."""
+    """The layers, to be changed; what killed processes left incomplete is deleted first.
+
+    One that cannot be deleted (an immutable file in it, say) stays incomplete, and is nobody's hindrance.
+    """
     draft = parts.layers.edit(held.layers)
     for record in [record for record in draft.now if is_incomplete(record)]:
-        delete(parts, held, draft, record["id"])
+        try:
+            delete(parts, held, draft, record["id"])
+        except StorageError as error:
+            logger.warning("layer %s was left incomplete and cannot be removed: %s", record["id"], error)
     return draft
 
 

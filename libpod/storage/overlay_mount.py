@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -98,7 +99,7 @@ def plan(
             raise ConfigError(f'"{option}" cannot be a mount option of the overlay driver')
         else:
             data.append(option)
-    if _needs_user_xattrs() and "userxattr" not in data:
+    if uses_user_xattrs() and "userxattr" not in data:
         data.append("userxattr")
     if label:
         data.append(f'context="{label}"')
@@ -183,7 +184,7 @@ def opened_view(directories: Sequence[Path], scratch: Path) -> int:
     It exists as long as the descriptor does and is seen nowhere else: on kernels that cannot keep an overlay detached
     it is mounted on *scratch* in a mount namespace that ends at once.
     """
-    options = ["index=off"] if _needs_user_xattrs() else ["index=off", "redirect_dir=on", "metacopy=on"]
+    options = ["index=off"] if uses_user_xattrs() else ["index=off", "redirect_dir=on", "metacopy=on"]
     what = plan(
         upper=directories[0],
         work=directories[0],
@@ -254,7 +255,8 @@ def _escaped(path: str, also: str = "") -> str:
     return path
 
 
-def _needs_user_xattrs() -> bool:
+@functools.cache
+def uses_user_xattrs() -> bool:
     """Whether we are root of a user namespace only, where overlay keeps its marks in `user.overlay.*`."""
     try:
         with open("/proc/self/uid_map", encoding="ascii") as stream:

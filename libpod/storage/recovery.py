@@ -13,7 +13,8 @@
 Only what carries the mark of the same owner is touched, and only when the process in the mark is dead (`creator`), so
 that a container which another process is just making is left alone. The engine is asked what it knows *after* the dead
 have been found: what a dead process told the engine is there by then. A container whose creator lives on without
-wanting it any more is left to that process, or to a later recovery.
+wanting it any more is left to that process, or to a later recovery. What cannot be removed is logged and left to a
+later recovery too: a leftover must not keep anybody from working.
 
 Covers: nothing in podman; storage/check.go collects a part, and only on request.
 """
@@ -21,6 +22,7 @@ Covers: nothing in podman; storage/check.go collects a part, and only on request
 from __future__ import annotations
 
 import enum
+import logging
 import os
 import time
 from collections.abc import Callable, Collection
@@ -34,6 +36,8 @@ from libpod.storage.locks import HeldLocks
 from libpod.storage.parts import StoreParts
 from libpod.storage.records import Draft, Record, Snapshot
 from libpod.storage.stored import is_incomplete
+
+logger = logging.getLogger(__name__)
 
 _TEMPORARY = ".tmp-"
 _TEMPORARY_AGE = 60.0
@@ -104,9 +108,14 @@ def _collect_containers(
     for ctr_id in unwanted:
         record = table.get(ctr_id)
         # The id may have been taken again since, by somebody who lives.
-        if record is not None and _is_left_over(parts, record):
+        if record is None or not _is_left_over(parts, record):
+            continue
+        try:
             containers.delete_held(parts, held, draft, table, ctr_id)
-            found.append(Leftover(LeftoverKind.CONTAINER, ctr_id))
+        except StorageError as error:
+            logger.warning("container %s was left over and cannot be removed: %s", ctr_id, error)
+            continue
+        found.append(Leftover(LeftoverKind.CONTAINER, ctr_id))
     return found
 
 
@@ -114,7 +123,11 @@ def _collect_layers(parts: StoreParts, held: HeldLocks, draft: Draft, known: Sna
     """Layers with our mark that no container names. No creator can be in between: it would hold the locks."""
     found = []
     for layer_id in _unnamed_layers(parts, draft.now, known):
-        layers.delete(parts, held, draft, layer_id)
+        try:
+            layers.delete(parts, held, draft, layer_id)
+        except StorageError as error:
+            logger.warning("layer %s was left over and cannot be removed: %s", layer_id, error)
+            continue
         found.append(Leftover(LeftoverKind.LAYER, layer_id))
     return found
 

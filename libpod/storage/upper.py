@@ -24,11 +24,10 @@ from pathlib import Path
 import attrs
 
 from libpod.define.errors import StorageError
+from libpod.storage.overlay_mount import uses_user_xattrs
 
 MAX_DEPTH = 400
 """Each level keeps a descriptor open; deeper trees are refused rather than running out of them."""
-
-_NAMESPACES = ("trusted.overlay.", "user.overlay.")
 
 
 class NeedsMergedView(Exception):
@@ -158,24 +157,26 @@ def _in_lowers(lowers: Sequence[str], name: str) -> tuple[os.stat_result | None,
 
 
 def _overlay_xattr(target: int | str, name: str) -> bytes | None:
-    """The value of one of overlay's marks."""
-    for namespace in _NAMESPACES:
-        try:
-            if isinstance(target, int):
-                return os.getxattr(target, namespace + name)
-            return os.getxattr(target, namespace + name, follow_symlinks=False)
-        except OSError as error:
-            if error.errno not in (errno.ENODATA, errno.ENOTSUP, errno.EPERM, errno.ENOENT, errno.ELOOP):
-                raise
+    """The value of one of overlay's marks. The other namespace's names any container can write; they mean nothing."""
+    key = ("user" if uses_user_xattrs() else "trusted") + f".overlay.{name}"
+    try:
+        if isinstance(target, int):
+            return os.getxattr(target, key)
+        return os.getxattr(target, key, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in (errno.ENODATA, errno.ENOTSUP, errno.EPERM, errno.ENOENT, errno.ELOOP):
+            raise
     return None
 
 
 def _require_plain(parent: int, name: str, status: os.stat_result, descriptor: int | None) -> None:
+    if uses_user_xattrs():
+        return  # such mounts know neither redirects nor files without data
     if descriptor is not None:
         if _overlay_xattr(descriptor, "redirect") is not None:
             raise NeedsMergedView
-    elif stat.S_ISREG(status.st_mode) and status.st_size and not status.st_blocks:
-        # A file whose data was left below has a length and no blocks.
-        path = f"/proc/self/fd/{parent}/{name}"
-        if _overlay_xattr(path, "metacopy") is not None or _overlay_xattr(path, "redirect") is not None:
-            raise NeedsMergedView
+    elif (
+        stat.S_ISREG(status.st_mode)
+        and _overlay_xattr(f"/proc/self/fd/{parent}/{name}", "metacopy") is not None
+    ):
+        raise NeedsMergedView

@@ -222,6 +222,21 @@ def test_a_file_named_like_a_whiteout_is_refused_in_a_diff(store: Store, made: C
         store.diff_tar(ctr_id, io.BytesIO())
 
 
+def test_marks_that_the_container_itself_writes_mean_nothing(
+    store: Store, made: Callable[[str], str]
+) -> None:
+    ctr_id = made("web")
+    root = store.mount(ctr_id)
+    os.setxattr(root / "etc", "user.overlay.opaque", b"y")
+    os.setxattr(root / "etc/one", "user.overlay.metacopy", b"")
+    (root / "etc/new").write_text("x")
+    assert [str(change) for change in store.changes(ctr_id)] == ["C /etc", "A /etc/new", "C /etc/one"]
+    sink = io.BytesIO()
+    store.diff_tar(ctr_id, sink)
+    assert b"overlay" not in sink.getvalue()
+    assert b".wh." not in sink.getvalue()
+
+
 def test_links_that_the_container_makes_are_not_followed(
     sandbox: Sandbox, store: Store, made: Callable[[str], str]
 ) -> None:

@@ -136,6 +136,8 @@ def test_an_image_of_an_additional_store_is_used_and_never_changed(
     assert image is not None
     assert image.read_only
     assert store.image_config(image.id)["os"] == "linux"
+    with pytest.raises(StorageError, match="additional store"):
+        store.mount_image(image.id)
     ctr = store.create_container(new_id(), name="web", image_id=image.id)
     root = store.mount(ctr.id)
     assert (root / "etc/three").read_text() == "three\n"

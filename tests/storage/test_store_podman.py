@@ -98,11 +98,14 @@ def test_podman_keeps_our_flags_and_we_keep_its_containers(
 ) -> None:
     made("ours")
     (before,) = store.containers()
+    layer = next(layer for layer in store.layers() if layer.id == before.layer_id)
+    assert layer.flags
     theirs = sandbox.podman("create", "--name", "theirs", UPPER, "sh").strip()
     made("more")
     sandbox.podman("rename", "theirs", "renamed")
     by_id = {container.id: container for container in store.containers()}
     assert by_id[before.id].flags == before.flags
+    assert layer.flags in [other.flags for other in store.layers() if other.id == before.layer_id]
     assert by_id[theirs].name == "renamed"
     assert len(by_id) == 3
 

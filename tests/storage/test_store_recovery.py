@@ -295,6 +295,27 @@ def test_young_temporary_files_stay(sandbox: Sandbox, ours: Store, monkeypatch: 
     assert not file.exists()
 
 
+def test_a_leftover_that_cannot_be_removed_hinders_nobody(
+    sandbox: Sandbox, ours: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    died_at(sandbox, "nowhere", new_id())
+    died_at_layer = ours.containers()[0].layer_id
+    file = ours.driver.stack(died_at_layer, None).upper / "immutable"
+    file.write_text("x")
+    if subprocess.run(["chattr", "+i", file], check=False, capture_output=True).returncode:
+        pytest.skip("this file system has no immutable files")
+    try:
+        assert ours.recover(list) == []
+        assert "cannot be removed" in caplog.text
+        ctr = ours.create_container(new_id(), name="next", image_id=image_of(ours).id)
+        ours.mount(ctr.id)
+        ours.delete_container(ctr.id)
+    finally:
+        subprocess.run(["chattr", "-i", file], check=True)
+    assert [leftover.kind for leftover in ours.recover(list)] == [LeftoverKind.CONTAINER]
+    assert ours.check() == []
+
+
 # ---- check ----------------------------------------------------------------------------------------------------
 
 
