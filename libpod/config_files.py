@@ -2,8 +2,8 @@
 
 Order of rising precedence: `/usr/share/containers/containers.conf`, `/etc/containers/containers.conf`, the drop-ins
 `/etc/containers/containers.conf.d/*.conf` by name, the user's file and drop-ins under `$XDG_CONFIG_HOME/containers`
-when not root, the file in `$CONTAINERS_CONF_OVERRIDE`. `$CONTAINERS_CONF` replaces all but the last. An array whose last
-element is `{append=true}` adds to what is there. Storage: `$CONTAINERS_STORAGE_CONF`, else
+when not root, the file in `$CONTAINERS_CONF_OVERRIDE`. `$CONTAINERS_CONF` replaces all but the last. An array whose
+last element is `{append=true}` adds to what is there. Storage: `$CONTAINERS_STORAGE_CONF`, else
 `/etc/containers/storage.conf`, else `/usr/share/containers/storage.conf`; one file only, as the storage library does.
 
 Keys that this version does not know are left alone: the files belong to every container tool of the machine. Keys it

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from libpod.linux import cgroups
 from libpod.model.create_options import CreateOptions
 from libpod.spec.image import ImageSettings
 from tests.spec.podman_specs import Podman, comparable, differences, ours
@@ -19,6 +21,7 @@ pytestmark = [
 ]
 
 LIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
+PARENT = f"/libpod_tests_{os.getpid()}"
 OURS = {"ulimits": ["nofile=1024:1024", "nproc=1000:1000"], "network": "none"}
 RICH = ImageSettings(
     env=("PATH=/bin", "COLOUR=blue"),
@@ -43,6 +46,7 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     engine.import_image("rich", *RICH_CHANGES)
     yield engine
     engine.close()
+    cgroups.remove(PARENT)
 
 
 CASES: dict[str, tuple[list[str], dict[str, Any]]] = {
@@ -165,7 +169,7 @@ CASES: dict[str, tuple[list[str], dict[str, Any]]] = {
         {"stop_signal": "HUP", "auto_remove": True, "oom_score_adj": 500, "umask": "0077"},
     ),
     "annotations": (["--annotation", "who=me"], {"annotations": ["who=me"]}),
-    "cgroup parent": (["--cgroup-parent", "/libpod_tests"], {"cgroup_parent": "/libpod_tests"}),
+    "cgroup parent": (["--cgroup-parent", PARENT], {"cgroup_parent": PARENT}),
 }
 
 
