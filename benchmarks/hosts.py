@@ -1,0 +1,132 @@
+"""The two engines of a run: ours and podman's, each with its own store and the same image.
+
+podman is the one on PATH (or `$BENCH_PODMAN`), with runc, cgroupfs and a private tmpdir, so that both drive the same
+runtime, conmon and CRIU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+import libpod
+from libpod.checkpoint.criu import find_criu
+
+IMAGE = "localhost/bench:1"
+LIBPOD = (sys.executable, "-IS", "-m", "libpod_cli")
+
+
+@attrs.frozen(kw_only=True)
+class Hosts:
+    """Both engines. `podman` and `libpod` run a command line to its end and raise when it fails."""
+
+    directory: Path
+    rootfs: Path
+
+    @property
+    def root(self) -> Path:
+        return self.directory / "ours/g"
+
+    @property
+    def runroot(self) -> Path:
+        return self.directory / "ours/r"
+
+    def runtime(self) -> libpod.Runtime:
+        return libpod.Runtime(self.root, self.runroot, events_backend="file")
+
+    def podman_words(self, *words: str) -> list[str]:
+        """The command line of one podman call."""
+        where = self.directory / "podman"
+        return [
+            os.environ.get("BENCH_PODMAN", "podman"),
+            "--root", f"{where}/g", "--runroot", f"{where}/r", "--tmpdir", f"{where}/t",
+            "--storage-driver", "overlay", "--runtime", "runc", "--cgroup-manager", "cgroupfs",
+            "--events-backend", "file", *words,
+        ]  # fmt: skip
+
+    def podman(self, *words: str) -> str:
+        """Run podman; returns its output."""
+        return run(self.podman_words(*words), env=podman_environment())
+
+    def libpod_words(self, *words: str) -> list[str]:
+        """The command line of one call of ours."""
+        command = shutil.which("libpod", path=str(Path(sys.executable).parent)) or "libpod"
+        return [command, "--root", str(self.root), "--runroot", str(self.runroot), *words]
+
+    def libpod(self, *words: str) -> str:
+        """Run our command line; returns its output."""
+        return run(self.libpod_words(*words))
+
+    def clear(self) -> None:
+        """Remove all containers and volumes of both."""
+        self.podman("rm", "-f", "-a", "-t", "0", "-v")
+        with self.runtime() as runtime:
+            for listed in runtime.containers():
+                with contextlib.suppress(libpod.NoSuchContainerError):
+                    runtime.container(listed.id).remove(force=True, timeout=0, volumes=True)
+
+
+def podman_environment() -> dict[str, str]:
+    """podman finds the CRIU that works where we find it."""
+    path = os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+    return {**os.environ, "PATH": f"{find_criu().parent}:{path}"}
+
+
+def run(words: list[str], env: dict[str, str] | None = None) -> str:
+    """Run a command to its end; raises with what it said when it fails."""
+    done = subprocess.run(
+        words, capture_output=True, text=True, env=env, check=False, stdin=subprocess.DEVNULL
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(words)}\n{done.stderr}")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[Hosts]:
+    """Both engines with the image, in a directory that is removed afterwards."""
+    directory = Path(tempfile.mkdtemp(prefix="lb-", dir=os.environ.get("BENCH_DIR")))
+    hosts = Hosts(directory=directory, rootfs=directory / "rootfs")
+    try:
+        _make_rootfs(hosts.rootfs)
+        with hosts.runtime() as runtime:
+            runtime.import_image(hosts.rootfs, IMAGE, changes=["CMD /bin/sh"])
+        archive = directory / "image.tar"
+        run(["tar", "-C", str(hosts.rootfs), "-cf", str(archive), "."])
+        hosts.podman("import", "-q", "--change", "CMD /bin/sh", str(archive), IMAGE)
+        yield hosts
+    finally:
+        with contextlib.suppress(RuntimeError):
+            hosts.clear()
+        _unmount_below(directory)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _make_rootfs(directory: Path) -> None:
+    (directory / "bin").mkdir(parents=True)
+    for name in ("etc", "tmp", "proc", "sys", "dev", "run", "root", "mnt"):
+        (directory / name).mkdir()
+    shutil.copy2("/bin/busybox", directory / "bin/busybox")
+    for applet in ("sh", "sleep", "true", "echo", "cat", "dd", "ls", "cp", "mkdir", "touch", "rm"):
+        (directory / "bin" / applet).symlink_to("busybox")
+    source = Path(__file__).with_name("memory.c").read_bytes()
+    subprocess.run(
+        ["gcc", "-O2", "-static", "-x", "c", "-", "-o", directory / "bin/memory"], input=source, check=True
+    )
+    (directory / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+
+
+def _unmount_below(directory: Path) -> None:
+    from libpod.linux import mounts
+
+    for point in mounts.mounts_below(directory):
+        with contextlib.suppress(OSError):
+            mounts.unmount(point, mounts.MNT_DETACH)

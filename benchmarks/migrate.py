@@ -1,0 +1,119 @@
+"""Checkpoint with export and restore from an archive, against podman, for several sizes and codecs."""
+
+from __future__ import annotations
+
+import time
+
+from benchmarks.hosts import IMAGE, Hosts
+from benchmarks.life import LIMITS
+from benchmarks.measure import Comparison, timed
+
+CODECS = {"gzip": "tar.gz", "none": "tar", "zstd": "tar.zst"}
+TARGETS = {
+    (64, "zstd"): (0.8, 0.7),
+    (64, "gzip"): (0.8, 0.7),
+    (64, "none"): (0.8, 0.7),
+    (1024, "gzip"): (0.55, 0.45),
+    (1024, "none"): (0.7, 0.45),
+    (1024, "zstd"): (0.6, 0.4),
+}
+"""Promised ratios of checkpoint -e and restore -i."""
+
+
+def chapter(hosts: Hosts, rounds: int, *, sizes: tuple[int, ...] = (64, 1024)) -> list[Comparison]:
+    """Rows for each size and codec; zstd works on compressible memory, the others on random."""
+    rows = []
+    for size in sizes:
+        for codec in ("gzip", "none", "zstd"):
+            rows += _pair(hosts, rounds, size, codec)
+    rows += [_copies(hosts, max(1, rounds // 2))]
+    return rows
+
+
+def _command(size: int, codec: str) -> tuple[str, ...]:
+    return ("memory", str(size), *(("compressible",) if codec == "zstd" else ()))
+
+
+def _pair(hosts: Hosts, rounds: int, size: int, codec: str) -> list[Comparison]:
+    times: dict[str, list[float]] = {"ours out": [], "theirs out": [], "ours in": [], "theirs in": []}
+    with hosts.runtime() as runtime:
+        for number in range(rounds + 1):
+            ours = hosts.directory / f"ours.{CODECS[codec]}"
+            theirs = hosts.directory / f"theirs.{CODECS[codec]}"
+            container = runtime.run(IMAGE, *_command(size, codec), network="none", name="mover")
+            _ready(lambda: any(line.data == b"ready" for line in container.logs()))
+            took = {"ours out": timed(lambda: runtime.checkpoint("mover", export=ours, compress=codec))}
+            container.remove()
+            took["ours in"] = timed(lambda: runtime.restore(import_=ours))
+            runtime.container("mover").remove(force=True, timeout=0)
+            ours.unlink()
+            hosts.podman(
+                "run", "-d", "--name", "mover", "--network", "none", *LIMITS, IMAGE, *_command(size, codec)
+            )
+            _ready(lambda: "ready" in hosts.podman("logs", "mover"))
+            took["theirs out"] = timed(
+                lambda: hosts.podman("container", "checkpoint", "-c", codec, "-e", str(theirs), "mover")
+            )
+            hosts.podman("rm", "mover")
+            took["theirs in"] = timed(lambda: hosts.podman("container", "restore", "-i", str(theirs)))
+            hosts.podman("rm", "-f", "-t", "0", "mover")
+            theirs.unlink()
+            if number:
+                for key, value in took.items():
+                    times[key].append(value)
+    out, back = TARGETS.get((size, codec), (None, None))
+    memory = f"{size} MiB" if size < 1024 else f"{size // 1024} GiB"
+    return [
+        Comparison(
+            name=f"checkpoint -e {memory} {codec}",
+            ours=tuple(times["ours out"]),
+            theirs=tuple(times["theirs out"]),
+            rival="podman container checkpoint -e",
+            target=out,
+        ),
+        Comparison(
+            name=f"restore -i {memory} {codec}",
+            ours=tuple(times["ours in"]),
+            theirs=tuple(times["theirs in"]),
+            rival="podman container restore -i",
+            target=back,
+        ),
+    ]
+
+
+def _copies(hosts: Hosts, rounds: int, *, copies: int = 8) -> Comparison:
+    """Many copies out of one archive of 64 MiB."""
+    ours_times, theirs_times = [], []
+    with hosts.runtime() as runtime:
+        archive = hosts.directory / "many.tar"
+        container = runtime.run(IMAGE, "memory", "64", network="none", name="many")
+        _ready(lambda: any(line.data == b"ready" for line in container.logs()))
+        runtime.checkpoint("many", export=archive)
+        container.remove()
+        for _ in range(rounds):
+            ours_times.append(timed(lambda: runtime.restore_copies(archive, copies=copies, name="many")))
+            for listed in runtime.containers():
+                runtime.container(listed.id).remove(force=True, timeout=0)
+
+            def theirs() -> None:
+                for number in range(copies):
+                    hosts.podman("container", "restore", "-i", str(archive), "-n", f"many-{number}")
+
+            theirs_times.append(timed(theirs))
+            hosts.podman("rm", "-f", "-a", "-t", "0")
+        archive.unlink()
+    return Comparison(
+        name=f"{copies} copies of 64 MiB",
+        ours=tuple(ours_times),
+        theirs=tuple(theirs_times),
+        rival=f"{copies} × podman container restore -i",
+        target=0.35,
+    )
+
+
+def _ready(look: object) -> None:
+    deadline = time.monotonic() + 120
+    while not look():  # type: ignore[operator]
+        if time.monotonic() > deadline:
+            raise TimeoutError("the container does not get ready")
+        time.sleep(0.02)
