@@ -1,0 +1,202 @@
+"""Images.
+
+Covers: cmd/podman/images
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+import libpod
+from libpod_cli.formatting import ago, go_time, human_size, short, show
+from libpod_cli.parser import Parser, UsageError
+from libpod_cli.session import Session
+from libpod_cli.verbs import verb
+
+COLUMNS = ("Repository", "Tag", "ID", "Created", "Size")
+HEADINGS = {"ID": "IMAGE ID", "CreatedSince": "CREATED", "CreatedAt": "CREATED AT"}
+SORTS = {
+    "created": lambda row: -row["_created"],
+    "id": lambda row: row["ID"],
+    "repository": lambda row: (row["Repository"], row["Tag"]),
+    "size": lambda row: row["_size"],
+    "tag": lambda row: row["Tag"],
+}
+
+
+def _images_flags(parser: Parser) -> None:
+    parser.switch("-a", "--all", help="the steps of builds too")
+    parser.switch("--digests", help="show the digests")
+    parser.words(
+        "-f",
+        "--filter",
+        help="only those for which this holds: dangling, label, reference, id, before, since, …",
+    )
+    parser.text("--format", help='"json" or a template such as {{.Repository}}')
+    parser.switch("--history", help="show the names it had")
+    parser.switch("--no-trunc", help="whole ids")
+    parser.switch("-n", "--noheading", help="no heading")
+    parser.switch("-q", "--quiet", help="only ids")
+    parser.text("--sort", default="created", help=f"by {', '.join(SORTS)}")
+
+
+@verb("[options] [IMAGE]", _images_flags, most=1)
+def images(args: argparse.Namespace, session: Session) -> int:
+    """List images"""
+    if args.sort not in SORTS:
+        raise UsageError(f'"{args.sort}" is not a way to sort: use one of {", ".join(SORTS)}')
+    name = args.arguments[0] if args.arguments else ""
+    found = session.runtime.list_images(*args.filter, name=name, steps=args.all)
+    if args.quiet:
+        for image_id in dict.fromkeys(item.id for item in found):
+            print(f"sha256:{image_id}" if args.no_trunc else short(image_id))
+        return 0
+    rows = [row for item in found for row in rows_of(item, args)]
+    rows.sort(key=SORTS[args.sort])
+    columns: tuple[str, ...] = COLUMNS
+    if args.digests:
+        columns = ("Repository", "Tag", "Digest", "ID", "Created", "Size")
+    show(
+        rows,
+        args.format,
+        columns=(*columns, "History") if args.history else columns,
+        headings=HEADINGS,
+        documents=lambda: [item.document() for item in found],
+        heading=not args.noheading,
+        indent=4,
+    )
+    return 0
+
+
+def rows_of(item: libpod.ImageSummary, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """A line for each name of an image."""
+    names = [name for name in item.names if "@" not in name] or [""]
+    return [_row(item, name, args) for name in names]
+
+
+def _row(item: libpod.ImageSummary, name: str, args: argparse.Namespace) -> dict[str, Any]:
+    repository, _, tag = name.rpartition(":")
+    return {
+        "Repository": repository or "<none>",
+        "Tag": tag or "<none>",
+        "ID": f"sha256:{item.id}" if args.no_trunc else short(item.id),
+        "Id": item.id,
+        "Digest": item.digest,
+        "Created": ago(item.created_unix),
+        "CreatedSince": ago(item.created_unix),
+        "CreatedAt": go_time(item.created),
+        "CreatedTime": go_time(item.created),
+        "Size": human_size(item.size, 3, space=" "),
+        "VirtualSize": human_size(item.size, 3, space=" "),
+        "History": ", ".join(item.names_history) or "<none>",
+        "Names": list(item.names),
+        "RepoTags": list(item.names),
+        "RepoDigests": list(item.repo_digests),
+        "ParentId": item.parent_id,
+        "Labels": item.labels,
+        "Containers": item.containers,
+        "Dangling": item.dangling,
+        "ReadOnly": item.read_only,
+        "_created": item.created_unix,
+        "_size": item.size,
+    }
+
+
+@verb("IMAGE", least=1, most=1)
+def image_exists(args: argparse.Namespace, session: Session) -> int:
+    """Whether there is such an image"""
+    try:
+        session.runtime.image(args.arguments[0])
+    except (libpod.NoSuchImageError, libpod.InvalidArgumentError):
+        return 1
+    return 0
+
+
+@verb("IMAGE NAME [NAME...]", least=2)
+def tag(args: argparse.Namespace, session: Session) -> int:
+    """Give an image more names"""
+    session.runtime.image(args.arguments[0]).tag(*args.arguments[1:])
+    return 0
+
+
+def _import_flags(parser: Parser) -> None:
+    parser.array(
+        "-c", "--change", help="a Dockerfile instruction such as CMD, ENV, ENTRYPOINT, USER (repeatable)"
+    )
+    parser.text("-m", "--message", help="a remark for its history")
+    parser.switch("-q", "--quiet", help="no progress")
+
+
+@verb("[options] PATH [REFERENCE]", _import_flags, least=1, most=2)
+def import_(args: argparse.Namespace, session: Session) -> int:
+    """Make an image of a root file system"""
+    source, *reference = args.arguments
+    image = session.runtime.import_image(
+        "/dev/stdin" if source == "-" else source, *reference, changes=args.change, message=args.message
+    )
+    print(f"sha256:{image.id}")
+    return 0
+
+
+def _load_flags(parser: Parser) -> None:
+    parser.text("-i", "--input", help="the archive; default: the standard input")
+    parser.switch("-q", "--quiet", help="no progress")
+
+
+@verb("[options]", _load_flags, most=0)
+def load(args: argparse.Namespace, session: Session) -> int:
+    """Load images from an archive"""
+    if not args.input and sys.stdin.isatty():
+        raise UsageError("an archive is not read from a terminal: redirect the input, or give --input")
+    for image in session.runtime.load_images(args.input or "/dev/stdin"):
+        print(f"Loaded image: {image.name or image.id}")
+    return 0
+
+
+def _pull_flags(parser: Parser) -> None:
+    parser.text("--platform", help="OS/ARCH[/VARIANT]")
+    parser.text("--policy", default="always", help="always, missing, newer or never")
+    parser.switch("-q", "--quiet", help="no progress")
+    declare_registry(parser)
+
+
+def declare_registry(parser: Parser) -> None:
+    """How a registry is talked to."""
+    parser.text("--authfile", help="file of credentials")
+    parser.text("--cert-dir", help="directory of certificates")
+    parser.text("--creds", help="USER:PASSWORD")
+    parser.text("--tls-verify", help="false: plain HTTP, and any certificate")
+
+
+def registry_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The same as the library takes it."""
+    from pathlib import Path
+
+    found: dict[str, Any] = {}
+    if args.authfile:
+        found["authfile"] = Path(args.authfile)
+    if args.cert_dir:
+        found["cert_dir"] = Path(args.cert_dir)
+    if args.creds:
+        user, _, password = args.creds.partition(":")
+        found["creds"] = (user, password)
+    if args.tls_verify:
+        found["tls_verify"] = args.tls_verify.lower() in ("true", "1")
+    return found
+
+
+@verb("[options] IMAGE [IMAGE...]", _pull_flags, least=1)
+def pull(args: argparse.Namespace, session: Session) -> int:
+    """Fetch images"""
+    options = registry_options(args)
+    if args.platform:
+        options["platform"] = args.platform
+
+    def fetch(name: str) -> str:
+        if not args.quiet:
+            print(f"Trying to pull {name}...", file=sys.stderr, flush=True)
+        return session.runtime.pull(name, policy=args.policy, **options).id
+
+    return session.each(args.arguments, fetch, "pull")

@@ -1,0 +1,121 @@
+"""Freezing containers and waking them, here or from an archive.
+
+Covers: cmd/podman/containers (checkpoint, restore)
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import libpod
+from libpod_cli.choose import chosen, declare_choice
+from libpod_cli.formatting import dump
+from libpod_cli.parser import Parser, UsageError
+from libpod_cli.session import Session
+from libpod_cli.verbs import verb
+
+
+def _checkpoint_flags(parser: Parser) -> None:
+    declare_choice(parser, which="all that run")
+    parser.text(
+        "-c", "--compress", help="gzip, none or zstd; default: what the archive's name says, else zstd"
+    )
+    parser.text("--create-image", help="make a checkpoint image of this name")
+    parser.text("-e", "--export", help="write one archive, which another host can restore")
+    parser.switch("--file-locks", help="allow processes that hold file locks")
+    parser.switch("--ignore-rootfs", help="leave the changes of the root file system out of the archive")
+    parser.switch("--ignore-volumes", help="leave the volumes out of the archive")
+    parser.switch("-k", "--keep", help="keep CRIU's logs and statistics")
+    parser.switch("-R", "--leave-running", help="let it run on")
+    parser.switch("-P", "--pre-checkpoint", help="dump memory only, and let it run on")
+    parser.switch("--print-stats", help="show how long it took")
+    parser.switch("--tcp-established", help="allow established TCP connections")
+    parser.switch("--with-previous", help="dump only what changed since the pre-checkpoint")
+
+
+@verb("[options] CONTAINER [CONTAINER...]", _checkpoint_flags)
+def checkpoint(args: argparse.Namespace, session: Session) -> int:
+    """Freeze running containers, into their directories or into an archive"""
+    names = chosen(args, session, of_all=lambda item: item.status is libpod.ContainerStatus.RUNNING)
+    if len(names) > 1 and (args.export or args.create_image):
+        raise UsageError("an archive or image holds one container: name one")
+    options = libpod.CheckpointOptions(
+        export=args.export or None,
+        create_image=args.create_image,
+        compress=args.compress or None,
+        leave_running=args.leave_running,
+        keep=args.keep,
+        ignore_rootfs=args.ignore_rootfs,
+        ignore_volumes=args.ignore_volumes,
+        tcp_established=args.tcp_established,
+        file_locks=args.file_locks,
+        pre_checkpoint=args.pre_checkpoint,
+        with_previous=args.with_previous,
+    )
+    reports: list[Any] = []
+
+    def freeze(name: str) -> str | None:
+        report = session.runtime.container(name).checkpoint(options)
+        reports.append(report)
+        return None if args.print_stats else report.id if args.all or args.latest else name
+
+    return _finished(session.each(names, freeze, "checkpoint"), reports, args, "checkpoint")
+
+
+def _restore_flags(parser: Parser) -> None:
+    declare_choice(parser, which="all that are checkpointed")
+    parser.switch("--file-locks", help="set the file locks again")
+    parser.switch("--ignore-rootfs", help="do not apply the archive's changes of the root file system")
+    parser.switch("--ignore-static-ip", help="take any free address")
+    parser.switch("--ignore-static-mac", help="take any MAC address")
+    parser.switch("--ignore-volumes", help="do not restore the archive's volumes")
+    parser.text("-i", "--import", help="wake a new container from this archive")
+    parser.text("--import-previous", help="the pre-checkpoint's archive that it is based on")
+    parser.switch("-k", "--keep", help="keep the images, logs and statistics")
+    parser.text("-n", "--name", help="another name for the new container")
+    parser.text("--pod", help="put it into this pod")
+    parser.switch("--print-stats", help="show how long it took")
+    parser.words("-p", "--publish", help="publish these ports instead of the archive's")
+    parser.switch("--tcp-close", help="wake it with its TCP connections closed")
+    parser.switch("--tcp-established", help="wake its TCP connections too")
+
+
+@verb("[options] CONTAINER [CONTAINER...] | -i ARCHIVE", _restore_flags)
+def restore(args: argparse.Namespace, session: Session) -> int:
+    """Wake containers from a checkpoint"""
+    archive = getattr(args, "import")
+    fields: dict[str, Any] = {
+        name: getattr(args, name)
+        for name in ("keep", "tcp_established", "tcp_close", "file_locks", "ignore_rootfs", "ignore_volumes",
+                     "ignore_static_ip", "ignore_static_mac", "pod")
+    }  # fmt: skip
+    fields |= {"publish": tuple(args.publish), "import_previous": args.import_previous or None}
+    reports: list[Any] = []
+    if archive:
+        if args.arguments or args.all or args.latest:
+            raise UsageError("--import makes a new container: name none")
+        container, report = session.runtime.restore_with_report(
+            import_=archive, name=args.name or None, **fields
+        )
+        reports.append(report)
+        if not args.print_stats:
+            print(container.id)
+        return _finished(0, reports, args, "restore")
+    checkpointed = libpod.ContainerStatus.EXITED
+    names = chosen(args, session, of_all=lambda item: item.state.checkpointed and item.status is checkpointed)
+
+    def wake(name: str) -> str | None:
+        container, report = session.runtime.restore_with_report(name, name=args.name or None, **fields)
+        reports.append(report)
+        return None if args.print_stats else container.id if args.all or args.latest else name
+
+    return _finished(session.each(names, wake, "restore"), reports, args, "restore")
+
+
+def _finished(code: int, reports: list[Any], args: argparse.Namespace, verb_name: str) -> int:
+    if args.print_stats:
+        total = sum(report.duration for report in reports)
+        statistics = [report.to_document() for report in reports]
+        print(dump({f"podman_{verb_name}_duration": total, "container_statistics": statistics}, indent=4))
+    return code
