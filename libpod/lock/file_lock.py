@@ -25,6 +25,7 @@ Covers: libpod/lock/file_lock_manager.go, libpod/lock/file/file_lock.go, libpod/
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 import time
@@ -35,6 +36,8 @@ from libpod.linux import ofd_locks
 from libpod.linux.pidfd import ProcessIdentity, start_time
 from libpod.lock.base import Lock, LockHolder, LockKind, LockManager
 from libpod.lock.held import HeldLocks, Holding
+
+logger = logging.getLogger(__name__)
 
 _SIGNATURE = struct.Struct("<iiQ")
 _UNSIGNED = bytes(_SIGNATURE.size)
@@ -126,9 +129,11 @@ class FileLock(Lock):
         manager.shared.held.remove(self._holding, self.kind, self.lock_id)
         self._holding = None
         descriptor, self._descriptor = self._descriptor, -1
-        manager.sign(self.lock_id, None)
-        ofd_locks.unlock(descriptor, self.lock_id)
-        manager.close_file(descriptor)
+        try:
+            manager.sign(self.lock_id, None)
+            ofd_locks.unlock(descriptor, self.lock_id)
+        finally:
+            manager.close_file(descriptor)
 
 
 class FileLockManager(LockManager):
@@ -203,7 +208,11 @@ class FileLockManager(LockManager):
             if pid not in _own_start:
                 _own_start[pid] = start_time(pid) or 0
             data = _SIGNATURE.pack(pid, kind, _own_start[pid])
-        os.pwrite(self._signatures, data, lock_id * _SIGNATURE.size)
+        try:
+            os.pwrite(self._signatures, data, lock_id * _SIGNATURE.size)
+        except OSError as error:
+            # A full file system must not keep anybody from locking: signatures are only for people.
+            logger.warning("the holder of lock %d cannot be written down: %s", lock_id, error)
 
 
 def _command(pid: int) -> str:

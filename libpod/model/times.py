@@ -49,6 +49,8 @@ def to_nanoseconds(text: str) -> int:
     if match is None:
         raise ValueError(f'"{text}" is not an RFC 3339 time')
     year, month, day, hour, minute, second, fraction, _zulu, sign, off_hours, off_minutes = match.groups()
+    if not (int(day) <= 31 and int(hour) < 24 and int(minute) < 60 and int(second) < 60):
+        raise ValueError(f'"{text}" is not a time of day')
     seconds = calendar.timegm((int(year), int(month), int(day), int(hour), int(minute), int(second), 0, 0, 0))
     if sign is not None:
         offset = int(off_hours) * 3600 + int(off_minutes) * 60
