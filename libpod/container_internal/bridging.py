@@ -32,6 +32,7 @@ from libpod.define.errors import (
     NoSuchNetworkError,
     short,
 )
+from libpod.define.status import ContainerStatus
 from libpod.model.container_config import ContainerConfig, NetworkOptions, PortMapping
 from libpod.network import ipam, names, texts
 from libpod.network.aardvark import find_aardvark
@@ -39,6 +40,7 @@ from libpod.network.base import ContainerNetwork, NetworkAttachment, NetworkBack
 from libpod.network.bridge import BridgeBackend
 from libpod.network.definitions import NetworkDefinition, NetworkDefinitions, network_id
 from libpod.network.firewall import port_taken
+from libpod.network.hold import Holds
 from libpod.network.listeners import reserved, with_host_ports
 from libpod.network.ports import PortClaim, claims_of, first_conflict
 from libpod.network.status import NetworkStatus, StatusBlock
@@ -53,14 +55,26 @@ def definitions_of(services: Services) -> NetworkDefinitions:
     return NetworkDefinitions(services.paths.networks, default_name=services.config.default_network)
 
 
+def holds_of(services: Services) -> Holds:
+    """What is held on this host for containers that are frozen."""
+    return Holds(BridgeBackend(services.paths.volatile).owner)
+
+
 def backend_of(services: Services) -> NetworkBackend:
     """The driver."""
     return BridgeBackend(services.paths.volatile, aardvark=find_aardvark())
 
 
-def connect(held: LockedContainer, namespace: Path) -> dict[str, Any]:
-    """Connect the container's namespace to its networks; returns the status that its state records."""
+def connect(
+    held: LockedContainer, namespace: Path, wishes: Mapping[str, NetworkOptions] | None = None
+) -> dict[str, Any]:
+    """Connect the container's namespace to its networks; returns the status that its state records.
+
+    *wishes* stand in for the networks of the record, for this time.
+    """
     config = _with_host_ports(held)
+    if wishes is not None:
+        config = msgspec.structs.replace(config, networks={**config.networks, **wishes})
     known = definitions_of(held.services)
     networks = {name: known.get_or_default(name) for name in config.networks}
     try:
@@ -68,6 +82,7 @@ def connect(held: LockedContainer, namespace: Path) -> dict[str, Any]:
         request = request_for(config, namespace, networks, addresses)
         with reserved(config.port_mappings):
             status = backend_of(held.services).setup(request)
+        holds_of(held.services).release(held.id)
     except BaseException:
         held.services.state.release_claims(held.id)
         raise
@@ -86,6 +101,42 @@ def disconnect(held: LockedContainer) -> None:
     path = Path(held.state.netns) if held.state.netns else services.paths.netns(held.id)
     backend_of(services).teardown(request_for(config, path, networks, addresses))
     services.state.release_claims(held.id)
+    if not held.state.checkpointed or held.status is ContainerStatus.REMOVING:
+        holds_of(services).release(held.id)
+
+
+def hold_on_host(held: LockedContainer) -> None:
+    """From now on nobody is refused who speaks to the container; ended by its next set-up, its removal, or time."""
+    addresses = [
+        address for found in _addresses_claimed_by(held.services, held.id).values() for address in found
+    ]
+    holds_of(held.services).hold(held.id, addresses=addresses, ports=held.config.port_mappings)
+
+
+def wishes_of(
+    config: ContainerConfig, status: NetworkStatus, *, addresses: bool, mac: bool
+) -> dict[str, NetworkOptions]:
+    """The container's networks with the interface, addresses and MAC that *status* tells.
+
+    Without *addresses* any will do, without *mac* the usual one, whatever record and status say. A network of which
+    the status knows nothing is as the record has it otherwise.
+    """
+    found = {}
+    for name, options in config.networks.items():
+        interface = next(iter(status[name].interfaces.items()), None) if name in status else None
+        if interface is not None:
+            options = msgspec.structs.replace(
+                options,
+                interface_name=interface[0],
+                static_ips=tuple(item.address for item in interface[1].subnets),
+                static_mac=interface[1].mac_address,
+            )
+        found[name] = msgspec.structs.replace(
+            options,
+            static_ips=options.static_ips if addresses else (),
+            static_mac=options.static_mac if mac else "",
+        )
+    return found
 
 
 def announce(held: LockedContainer, hosts: Path) -> None:

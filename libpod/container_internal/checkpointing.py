@@ -32,7 +32,7 @@ from libpod.checkpoint.report import CheckpointReport
 from libpod.checkpoint.statistics import DumpStatistics, read_dump_statistics
 from libpod.checkpoint.timeline import Timeline
 from libpod.checkpoint.writer import ArchiveSummary, ArchiveWriter, require_space
-from libpod.container_internal import exporting, lifecycle, preflight, restoring
+from libpod.container_internal import exporting, lifecycle, networking, preflight, restoring
 from libpod.container_internal.explaining import explained
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.launching import NO_PROCESSES, bundle_for, identity_of_init, launched_of
@@ -230,6 +230,7 @@ def _settle_as_ended(held: LockedContainer, options: CheckpointOptions) -> None:
     )
     runtime.delete(bundle, init=identity_of_init(held.state), force=True)
     runtime.remove_leftovers(bundle)
+    networking.keep_for_restore(held, established=options.tcp_established)
     lifecycle.release_resources(held)
     held.update(status=ContainerStatus.EXITED, **NO_PROCESSES)
 

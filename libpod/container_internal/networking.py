@@ -8,13 +8,20 @@ Covers: libpod/networking_linux.go (createNetNS, setupNetNS, teardownNetwork)
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from libpod.checkpoint import documents, members
 from libpod.container_internal.held import LockedContainer
 from libpod.define.errors import NetworkError
 from libpod.linux import namespaces
-from libpod.model.container_config import ContainerConfig
+from libpod.linux.files import write_atomic
+from libpod.model.container_config import ContainerConfig, NetworkOptions
+from libpod.model.move_options import RestoreOptions
+from libpod.network.hold import hold_namespace, release_namespace
+from libpod.network.status import NetworkStatus, status_from
 
 
 def owns_namespace(config: ContainerConfig) -> bool:
@@ -29,10 +36,15 @@ def owns_namespace(config: ContainerConfig) -> bool:
     )
 
 
-def set_up(held: LockedContainer) -> tuple[dict[str, Any], str]:
+def set_up(
+    held: LockedContainer, *, wishes: Mapping[str, NetworkOptions] | None = None, on_hold: bool = False
+) -> tuple[dict[str, Any], str]:
     """Make and configure the namespace; returns the network status and the namespace's path ("" for none).
 
-    Repeating it is harmless: what a killed process made is found under its deterministic name and used.
+    *wishes* replaces the addresses of the container's record for this time: a restore brings its old ones. With
+    *on_hold*, nothing comes in or goes out until `release`, so that no packet of an old connection finds the
+    namespace without its socket. Repeating a set-up is harmless: what a killed process made is found under its
+    deterministic name and used.
     """
     if not owns_namespace(held.config):
         return {}, ""
@@ -46,9 +58,17 @@ def set_up(held: LockedContainer) -> tuple[dict[str, Any], str]:
         ) from error
     if not held.config.networks:
         return {}, str(path)
-    from libpod.container_internal.bridging import connect
+    from libpod.container_internal import bridging
 
-    return connect(held, path), str(path)
+    if on_hold:
+        hold_namespace(path)
+    return bridging.connect(held, path, wishes), str(path)
+
+
+def release(held: LockedContainer) -> None:
+    """End the hold of `set_up`; none is fine. (The kernel ends it by itself after a while.)"""
+    if held.config.networks and held.state.netns:
+        release_namespace(Path(held.state.netns))
 
 
 def tear_down(held: LockedContainer) -> None:
@@ -68,3 +88,38 @@ def tear_down(held: LockedContainer) -> None:
         ) from error
     if held.state.netns or held.state.network_status:
         held.update(netns="", network_status={})
+
+
+# ---- freezing and waking --------------------------------------------------------------------------------------
+
+
+def keep_for_restore(held: LockedContainer, *, established: bool) -> None:
+    """Before a checkpointed container's network goes: write down what it had, and hold its connections."""
+    if not held.config.networks or not held.state.network_status:
+        return
+    path = held.directory / members.NETWORK_STATUS
+    write_atomic(path, documents.encode_document(held.state.network_status), durable=False)
+    if established:
+        from libpod.container_internal import bridging
+
+        bridging.hold_on_host(held)
+
+
+def wishes_for_restore(held: LockedContainer, options: RestoreOptions) -> dict[str, NetworkOptions]:
+    """The addresses and MACs that the container had when it was frozen, as far as *options* want them.
+
+    Under a new name it is another container, perhaps one of several copies: then only what was asked for at its
+    creation counts.
+    """
+    if not held.config.networks:
+        return {}
+    from libpod.container_internal import bridging
+
+    status: NetworkStatus = {}
+    if not options.name:
+        with contextlib.suppress(FileNotFoundError):
+            data = (held.directory / members.NETWORK_STATUS).read_bytes()
+            status = status_from(documents.read_network_status(data))
+    return bridging.wishes_of(
+        held.config, status, addresses=not options.ignore_static_ip, mac=not options.ignore_static_mac
+    )

@@ -84,7 +84,9 @@ def wake(held: LockedContainer, images: Path, options: RestoreOptions, timeline:
     try:
         with runtime.launching(bundle, request) as launch:
             with timeline.phase(PREPARING):
-                network_status, netns = networking.set_up(held)
+                network_status, netns = networking.set_up(
+                    held, wishes=networking.wishes_for_restore(held, options), on_hold=options.tcp_established
+                )
                 if netns != held.state.netns or network_status != held.state.network_status:
                     held.update(netns=netns, network_status=network_status)
                 root = rootfs.mount(held)
@@ -96,6 +98,7 @@ def wake(held: LockedContainer, images: Path, options: RestoreOptions, timeline:
             with timeline.phase(WAKING):
                 launched = launch.go()
             took = timeline.total - began
+            networking.release(held)
         held.update(
             **pids_of(launched),
             status=ContainerStatus.RUNNING,

@@ -175,6 +175,9 @@ def _network_rules(definition: NetworkDefinition) -> Iterable[tuple[str, str]]:
     # A published port of a container in the same subnet: without this its answer would go straight to the
     # asker, who does not know the address.
     yield net, "ct status dnat masquerade"
+    # The middle of a connection that this host sees for the first time: it came with a restored container, and
+    # its peer knows it by the address that it has. (Only the first packet of a connection comes here.)
+    yield net, "tcp flags & (fin | syn | rst | ack) != syn return"
     for subnet in definition.subnets:
         yield net, f"{_family(subnet.subnet)} daddr {subnet.subnet} return"
     yield net, "ip daddr 224.0.0.0/4 return"

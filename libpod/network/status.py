@@ -10,6 +10,7 @@ Covers: container-libs common/libnetwork/types (StatusBlock, NetInterface, NetAd
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -58,8 +59,12 @@ def encode_status(status: Mapping[str, StatusBlock]) -> bytes:
 
 def decode_status(data: bytes) -> NetworkStatus:
     """A network status from its JSON; null (a container without a network) is none, also inside."""
-    plain = _without_nulls(_NULLS.decode(data))
-    return msgspec.convert(plain or {}, dict[str, StatusBlock])
+    return status_from(_NULLS.decode(data) or {})
+
+
+def status_from(plain: Mapping[str, Any]) -> NetworkStatus:
+    """A network status from decoded JSON, that of an archive too; null is what is absent."""
+    return msgspec.convert(_without_nulls(plain), dict[str, StatusBlock])
 
 
 def _without_nulls(value: object) -> object:

@@ -14,7 +14,6 @@ from libpod.model.container_config import PortMapping
 from libpod.network.base import NetworkBackend
 from libpod.network.bridge import BridgeBackend
 from libpod.network.creation import NetworkCreateOptions, Occupied, SubnetRequest, new_definition
-from libpod.network.definitions import Route
 from libpod.network.netavark import NetavarkBackend, find_netavark
 
 pytestmark = [pytest.mark.root, pytest.mark.network]
@@ -144,15 +143,6 @@ def test_an_internal_network_has_no_way_out(host, machines, backend, containers)
     one = containers("one")
     host.do(lambda: backend.setup(one.request((network(internal=True), ("10.5.0.2",)))))
     assert "default" not in one.sh("ip", "route")
-
-
-def test_static_routes_are_set(host, backend, containers, driver):
-    if not driver.leaves_nothing:
-        pytest.skip("this version of netavark has no static routes")
-    one = containers("one")
-    net = network(routes=(Route(destination="10.99.0.0/16", gateway="10.5.0.9", metric=7),))
-    host.do(lambda: backend.setup(one.request((net, ("10.5.0.2",)))))
-    assert "10.99.0.0/16 via 10.5.0.9 dev eth0 proto static metric 7" in one.sh("ip", "route")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from libpod.network.creation import (
     default_definition,
     new_definition,
 )
-from libpod.network.definitions import NetworkDefinition
+from libpod.network.definitions import NetworkDefinition, Route
 from tests.network.conftest import cable
 
 pytestmark = [pytest.mark.root, pytest.mark.network]
@@ -242,6 +242,15 @@ def test_the_mtu_of_a_network_reaches_its_containers(host, backend, containers):
     )
     assert "mtu 1380" in one.sh("ip", "link", "show", "eth0")
     assert "mtu 1380" in host.sh("ip", "link", "show", "br-n")
+
+
+def test_static_routes_are_set(host, backend, containers):
+    one = containers("one")
+    net = network(
+        "n", "10.5.0.0/24", routes=(Route(destination="10.99.0.0/16", gateway="10.5.0.9", metric=7),)
+    )
+    host.do(lambda: backend.setup(one.request((net, ("10.5.0.2",)))))
+    assert "10.99.0.0/16 via 10.5.0.9 dev eth0 proto static metric 7" in one.sh("ip", "route")
 
 
 def test_an_unmanaged_bridge_is_used_as_it_is_and_stays(host, backend, containers):

@@ -8,7 +8,7 @@ import libpod
 from libpod.container_internal import bridging
 from libpod.network.creation import NetworkCreateOptions, new_definition
 from tests.engines import lines, until
-from tests.network.conftest import Machine, containers, directory, host, machines  # noqa: F401
+from tests.network.conftest import Machine
 
 pytestmark = [pytest.mark.root, pytest.mark.network]
 
@@ -28,7 +28,7 @@ def answer_of(machine: Machine, port: int) -> bytes:
         return b""
 
 
-def test_a_container_has_an_address_a_route_and_its_name(runtime, host):  # noqa: F811
+def test_a_container_has_an_address_a_route_and_its_name(runtime, host):
     script = "ip addr show eth0; ip route; cat /etc/hosts"
     container = host.do(lambda: runtime.run("bb:1", "sh", "-c", script, name="net1", hostname="box"))
     assert container.wait() == 0
@@ -40,7 +40,7 @@ def test_a_container_has_an_address_a_route_and_its_name(runtime, host):  # noqa
     host.do(lambda: container.remove(force=True))
 
 
-def test_published_ports_answer_and_everything_goes_with_the_container(runtime, host):  # noqa: F811
+def test_published_ports_answer_and_everything_goes_with_the_container(runtime, host):
     container = host.do(lambda: runtime.run("bb:1", "sh", "-c", SERVE, hostname="web", publish=["8080:80"]))
     answer = until(lambda: answer_of(host, 8080))
     assert answer == b"served by web\n"
@@ -49,7 +49,7 @@ def test_published_ports_answer_and_everything_goes_with_the_container(runtime, 
     assert host.ruleset() == ""
 
 
-def test_containers_do_not_get_the_same_address_and_ports_are_refused_with_the_owner(runtime, host):  # noqa: F811
+def test_containers_do_not_get_the_same_address_and_ports_are_refused_with_the_owner(runtime, host):
     first = host.do(lambda: runtime.run("bb:1", "sleep", "1000", name="first", publish=["8080:80"]))
     second = host.do(lambda: runtime.run("bb:1", "sleep", "1000"))
     assert address_of(first) != address_of(second)
@@ -61,7 +61,7 @@ def test_containers_do_not_get_the_same_address_and_ports_are_refused_with_the_o
     assert host.links() == {"lo"}
 
 
-def test_a_free_host_port_is_chosen_once_and_kept(runtime, host):  # noqa: F811
+def test_a_free_host_port_is_chosen_once_and_kept(runtime, host):
     container = host.do(lambda: runtime.run("bb:1", "sleep", "1000", publish=["80"]))
     (port,) = container.config.port_mappings
     assert port.host_port >= 10000
@@ -70,7 +70,7 @@ def test_a_free_host_port_is_chosen_once_and_kept(runtime, host):  # noqa: F811
     host.do(lambda: container.remove(force=True, timeout=0))
 
 
-def test_containers_of_one_network_know_each_other_by_hosts_files(runtime, host, monkeypatch):  # noqa: F811
+def test_containers_of_one_network_know_each_other_by_hosts_files(runtime, host, monkeypatch):
     """Where no DNS server is installed."""
     monkeypatch.setattr(bridging, "find_aardvark", lambda: None)
     definitions = bridging.definitions_of(runtime._services)
