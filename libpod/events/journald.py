@@ -31,7 +31,7 @@ from typing import Any
 
 import msgspec
 
-from libpod.define.errors import CommandError, ProgramMissingError, StateStoreError
+from libpod.define.errors import CommandError, ProgramMissingError
 from libpod.events import filters
 from libpod.events.base import EventBackend, EventQuery
 from libpod.linux.pidfd import wait_readable
@@ -234,10 +234,7 @@ def _journalctl(argv: list[str], until: int | None) -> Iterator[Iterator[bytes]]
         yield _lines(source, until)
         if until is None and child.wait() > 0:
             text = os.pread(errors, 65536, 0).decode(errors="replace")
-            failure = CommandError(argv=argv, returncode=child.returncode, stderr=text)
-            raise StateStoreError(
-                "events cannot be read from the journal", resolution="see journalctl", details=failure.details
-            ) from failure
+            raise CommandError(argv=argv, returncode=child.returncode, stderr=text)
 
 
 def _lines(source: int, until: int | None) -> Iterator[bytes]:

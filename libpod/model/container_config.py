@@ -42,7 +42,7 @@ class ImageVolume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     read_write: bool = msgspec.field(default=False, name="rw")
 
 
-class PortMapping(msgspec.Struct, frozen=True, kw_only=True):
+class PortMapping(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A published port, or a range of them."""
 
     host_ip: str = ""

@@ -16,7 +16,7 @@ from libpod.define.status import ContainerStatus
 from libpod.model.times import ZERO_TIME
 
 
-class ContainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ContainerState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The state of a container as podman's JSON has it."""
 
     status: ContainerStatus = msgspec.field(default=ContainerStatus.CONFIGURED, name="state")

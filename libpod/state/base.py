@@ -268,7 +268,8 @@ class State(abc.ABC):
 
         What a kill can leave, by the step at which it came:
 
-        1. creating, between the two commits: a volatile state, claims and exec sessions without a container;
+        1. creating, between the two commits (or the disk was full at the second): a volatile state, claims and exec
+           sessions without a container;
         2. removing, between the two commits: the same;
         3. saving a state, between the two commits: the durable half is one state ahead of the volatile one (a reboot
            now would show the newer); the next save of that container agrees again, nothing to sweep;

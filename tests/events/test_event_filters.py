@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from libpod.define.errors import ConfigError, InvalidArgumentError
+from libpod.define.errors import CommandError, ConfigError, InvalidArgumentError
 from libpod.events import filters, open_backend
 from libpod.events.base import EventQuery
 from libpod.events.journald import SOCKET, JournaldEvents, datagram, fields, parsed
@@ -144,3 +145,22 @@ def test_an_entry_that_is_no_event_is_skipped() -> None:
     assert parsed(
         b'{"PODMAN_EVENT":"start","PODMAN_TYPE":"container","PODMAN_TIME":"t","PODMAN_NAME":[195,188]}'
     )
+
+
+def test_a_journal_that_cannot_be_read_is_an_error_with_journalctls_words(tmp_path: Path) -> None:
+    if shutil.which("journalctl") is None:
+        pytest.skip("journalctl is not installed")
+    backend = JournaldEvents(socket_path=tmp_path / "socket", directory=tmp_path / "gone")
+    with pytest.raises(CommandError, match="No such file or directory"):
+        list(backend.read(EventQuery()))
+    backend.close()
+
+
+def test_an_event_nobody_listens_for_is_a_warning_and_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = JournaldEvents(socket_path=tmp_path / "socket")
+    assert not JournaldEvents.available(tmp_path / "socket")
+    backend.write(an_event())
+    backend.close()
+    assert "was not written to the journal" in caplog.text

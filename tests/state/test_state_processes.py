@@ -16,6 +16,7 @@ from libpod.define.errors import InUseError, StateStoreError
 from libpod.define.ids import new_id
 from libpod.model.container_state import ContainerState, ExecSession, ExitRecord
 from libpod.state.base import Claim
+from libpod.state.lmdb_environment import INITIAL_MAP
 from libpod.state.lmdb_state import LmdbState
 from tests.state.children import Child
 from tests.state.samples import a_container, an_id, running
@@ -25,8 +26,8 @@ PROCESSES = THREADS = 4
 PORTS = 6
 
 
-def opened(root: Path, **options: int) -> LmdbState:
-    return LmdbState(root / "d", root / "v", **options)
+def opened(root: Path, *, initial_map: int = INITIAL_MAP) -> LmdbState:
+    return LmdbState(root / "d", root / "v", initial_map=initial_map)
 
 
 def lived(store: LmdbState, name: str, dice: random.Random) -> str | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
 
 from libpod.define.errors import StateStoreError
+from libpod.linux.mounts import mount, unmount
 from libpod.model.container_state import ContainerState
 from libpod.state import keys
 from libpod.state.lmdb_environment import Transaction
@@ -76,3 +78,29 @@ def test_a_directory_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "d").write_bytes(b"")
     with pytest.raises(StateStoreError, match="cannot be opened"):
         opened(tmp_path)
+
+
+@pytest.mark.root
+def test_a_full_file_system_is_a_sentence_and_nothing_is_lost(tmp_path: Path) -> None:
+    home = tmp_path / "d"
+    home.mkdir()
+    mount("tmpfs", home, "tmpfs", data="size=512k")
+    try:
+        with contextlib.closing(LmdbState(home / "db", tmp_path / "v")) as store:
+            added = []
+            with pytest.raises(StateStoreError, match=r"cannot be written.*: free disk space"):
+                for number in range(1000):
+                    store.add_container(
+                        a_container(f"n{number}", create_command=("x" * 4000,)), ContainerState()
+                    )
+                    added.append(f"n{number}")
+            assert added
+            assert [config.name for config, _ in store.containers()] == sorted(added, key=an_id)
+            for name in added[:8]:
+                store.remove_container(an_id(name))
+            store.add_container(a_container("again"), ContainerState())
+            # The volatile half of the one that did not fit is there still, as after a kill.
+            assert len(store.repair()) == 1
+            assert store.repair(thorough=True) == []
+    finally:
+        unmount(home)
