@@ -19,20 +19,24 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from libpod import runtime_ctr, runtime_opening, runtime_volume
-from libpod.container_api import Container
-from libpod.container_internal.services import Services
-from libpod.model.create_options import CreateOptions
-from libpod.volume import Volume
+from libpod import runtime_opening
 
+# The rest is imported by the methods that need it: a listing must not pay for what creates containers.
 if TYPE_CHECKING:
     from libpod.checkpoint.report import CheckpointReport, RestoreReport
+    from libpod.container_api import Container
+    from libpod.container_internal.services import Services
     from libpod.events.base import EventQuery
+    from libpod.image.describing import ImageSummary
+    from libpod.image.removing import RemovalReport
+    from libpod.image.search import SearchResult
     from libpod.image_api import Image
+    from libpod.model.create_options import CreateOptions
     from libpod.model.event import Event
     from libpod.runtime_listing import Listed
+    from libpod.volume import Volume
 
 StrPath = str | os.PathLike[str]
 
@@ -88,6 +92,8 @@ class Runtime:
         Raises NoSuchImageError, ContainerExistsError, InvalidArgumentError. On an error nothing is left.
         Upstream: `NewContainer`.
         """
+        from libpod import runtime_ctr
+
         return runtime_ctr.create_container(self._services, _create_options(image, command, options))
 
     def run(self, image: str | CreateOptions, *command: str, **options: Any) -> Container:
@@ -105,10 +111,14 @@ class Runtime:
 
     def container(self, name_or_id: str) -> Container:
         """By full id, name or unique id prefix; raises NoSuchContainerError, AmbiguousNameError."""
+        from libpod import runtime_ctr
+
         return runtime_ctr.get_container(self._services, name_or_id)
 
     def has_container(self, name_or_id: str) -> bool:
         """Whether there is one; raises AmbiguousNameError."""
+        from libpod import runtime_ctr
+
         return runtime_ctr.has_container(self._services, name_or_id)
 
     def containers(self, *filters: Callable[[Listed], bool], all: bool = True) -> list[Listed]:
@@ -123,10 +133,14 @@ class Runtime:
 
     def latest(self) -> Container:
         """The container that was created last; raises NoSuchContainerError when there is none."""
+        from libpod import runtime_ctr
+
         return runtime_ctr.latest_container(self._services)
 
     def prune_containers(self, *filters: Callable[[Container], bool]) -> list[str]:
         """Remove all that do not run; returns their ids. Upstream: `PruneContainers`."""
+        from libpod import runtime_ctr
+
         return runtime_ctr.prune_containers(self._services, *filters)
 
     # -- moving -------------------------------------------------------------------------------------------------
@@ -196,6 +210,8 @@ class Runtime:
         ignore_existing: bool = False,
     ) -> Volume:
         """Make a named volume; raises VolumeExistsError. Upstream: `NewVolume`."""
+        from libpod import runtime_volume
+
         return runtime_volume.create_volume(
             self._services,
             name,
@@ -207,14 +223,20 @@ class Runtime:
 
     def volume(self, name: str) -> Volume:
         """By name or unique beginning; raises NoSuchVolumeError, AmbiguousNameError."""
+        from libpod import runtime_volume
+
         return runtime_volume.get_volume(self._services, name)
 
     def volumes(self, *filters: Callable[[Volume], bool]) -> list[Volume]:
         """All of them, oldest first."""
+        from libpod import runtime_volume
+
         return runtime_volume.volumes(self._services, *filters)
 
     def prune_volumes(self, *filters: Callable[[Volume], bool]) -> list[str]:
         """Remove those that nothing uses; returns their names."""
+        from libpod import runtime_volume
+
         return runtime_volume.prune_volumes(self._services, *filters)
 
     # -- images -------------------------------------------------------------------------------------------------
@@ -231,19 +253,82 @@ class Runtime:
 
         return runtime_img.images(self._services, filters)
 
-    def import_image(
-        self, source: StrPath, reference: str = "", *, changes: Sequence[str] = (), message: str = ""
-    ) -> Image:
-        """Make an image of one layer from a root file system: a tar or a directory. Upstream: `Import`."""
+    def list_images(self, *filters: str, name: str = "", steps: bool = False) -> list[ImageSummary]:
+        """What `images` shows, newest first; *name* is a name or pattern, *steps* shows those of builds too."""
         from libpod import runtime_img
 
-        return runtime_img.import_image(self._services, source, reference, changes=changes, message=message)
+        return runtime_img.list_images(self._services, filters, name=name, steps=steps)
 
-    def load_images(self, archive: StrPath) -> list[Image]:
+    def import_image(
+        self,
+        source: StrPath | BinaryIO,
+        reference: str = "",
+        *,
+        changes: Sequence[str] = (),
+        message: str = "",
+        created: str = "",
+    ) -> Image:
+        """Make an image of one layer from a root file system: a directory, a tar or a stream of one.
+
+        The same source with the same *created* (RFC 3339) gives the same id. Upstream: `Import`.
+        """
+        from libpod import runtime_img
+
+        return runtime_img.import_image(
+            self._services, source, reference, changes=changes, message=message, created=created
+        )
+
+    def load_images(self, archive: StrPath | BinaryIO) -> list[Image]:
         """Load the images of a docker or OCI archive. Upstream: `LoadImage`."""
         from libpod import runtime_img
 
         return runtime_img.load_images(self._services, archive)
+
+    def save_images(
+        self,
+        names: Sequence[str],
+        target: StrPath | BinaryIO,
+        *,
+        format: str = "docker-archive",
+        compress: bool = False,
+        uncompressed: bool = False,
+    ) -> None:
+        """Write images into *target*, which must not exist: docker-archive, oci-archive, oci-dir or docker-dir."""
+        from libpod import runtime_img
+
+        runtime_img.save_images(
+            self._services, names, target, format=format, compress=compress, uncompressed=uncompressed
+        )
+
+    def remove_image(
+        self, name_or_id: str, *, force: bool = False, prune: bool = True
+    ) -> list[RemovalReport]:
+        """Remove an image, or a name of one that has several; with *force* its containers first.
+
+        With *prune* the nameless steps that led to it go too. Raises NoSuchImageError, ImageInUseError, ImageError.
+        Upstream: `RemoveImage`.
+        """
+        from libpod import runtime_img
+
+        return runtime_img.remove_image(self._services, name_or_id, force=force, prune=prune)
+
+    def prune_images(self, *filters: str, everything: bool = False) -> list[RemovalReport]:
+        """Remove the nameless images that nothing needs; with *everything* all that no container is based on."""
+        from libpod import runtime_img
+
+        return runtime_img.prune_images(self._services, filters, everything=everything)
+
+    def push(self, name_or_id: str, destination: str = "", **options: Any) -> str:
+        """Copy an image to a registry or another place, and return its digest there; see `libpod.runtime_img.push`."""
+        from libpod import runtime_img
+
+        return runtime_img.push(self._services, name_or_id, destination, **options)
+
+    def search(self, term: str, **options: Any) -> list[SearchResult]:
+        """What registries have for *term*; *options* are fields of `libpod.image.search.SearchOptions`."""
+        from libpod import runtime_img
+
+        return runtime_img.search(self._services, term, **options)
 
     def pull(self, reference: str, **options: Any) -> Image:
         """Fetch an image; see `libpod.runtime_img.pull` for the options. Upstream: `Pull`."""
@@ -274,12 +359,14 @@ class Runtime:
         return runtime_info.version()
 
     def _found(self, container: str | Container) -> Container:
-        return container if isinstance(container, Container) else self.container(container)
+        return self.container(container) if isinstance(container, str) else container
 
 
 def _create_options(
     image: str | CreateOptions, command: Sequence[str], options: Mapping[str, Any]
 ) -> CreateOptions:
-    if isinstance(image, CreateOptions):
+    from libpod.model.create_options import CreateOptions as Options
+
+    if isinstance(image, Options):
         return image
-    return CreateOptions(image=image, command=tuple(command), **options)
+    return Options(image=image, command=tuple(command), **options)

@@ -79,7 +79,8 @@ def create_container(services: Services, options: CreateOptions) -> Container:
 def placed(services: Services, config: ContainerConfig) -> ContainerConfig:
     """Fill in what only the engine knows: directories and the OCI runtime."""
     directory = services.bundle_directory(config.id)
-    shm = "" if config.ipc_ns_ctr or config.no_shm else config.shm_dir or str(directory / "shm")
+    # The plan has put another container's /dev/shm there already when its IPC namespace is joined.
+    shm = config.shm_dir or ("" if config.no_shm or config.ipc_ns_ctr else str(directory / "shm"))
     own_shm = shm == str(directory / "shm")
     return msgspec.structs.replace(
         config,

@@ -22,6 +22,8 @@ FLOORS = {
     "model": 2,
     "spec": 2,
     "config": 2,
+    "config_files": 2,
+    "engine_paths": 2,
     "lock": 3,
     "state": 3,
     "events": 3,

@@ -9,21 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from libpod.config import EnginePaths, RuntimeConfig
-from libpod.container_internal.oci_runtimes import OciRuntimes
 from libpod.define.errors import RuntimeClosedError
-from libpod.events.base import EventBackend
-from libpod.image.local import LocalImages
-from libpod.linux.host import HostFacts
-from libpod.lock.base import LockManager
 from libpod.model.event import Event, EventStatus, EventType
 from libpod.model.times import now
-from libpod.state.base import State
-from libpod.storage.store import Store
+
+if TYPE_CHECKING:
+    # Types only: the classes are loaded by whoever opens them, so that a listing does not pay for an image library.
+    from libpod.config import EnginePaths, RuntimeConfig
+    from libpod.container_internal.oci_runtimes import OciRuntimes
+    from libpod.events.base import EventBackend
+    from libpod.image.local import LocalImages
+    from libpod.linux.host import HostFacts
+    from libpod.lock.base import LockManager
+    from libpod.state.base import State
+    from libpod.storage.store import Store
 
 
 @attrs.define(eq=False)
@@ -57,6 +60,8 @@ class Services:
     def images(self) -> LocalImages:
         """The images of the store."""
         if self._images is None:
+            from libpod.image.local import LocalImages
+
             self._images = LocalImages(self.store)
         return self._images
 
