@@ -24,7 +24,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 import time
 from collections.abc import Iterator, Sequence
@@ -335,7 +334,7 @@ def _unnamed_or_temporary(target: Path) -> tuple[int, Path | None]:
 
 
 def _temporary(target: Path) -> Path:
-    return target.parent / f".tmp-{target.name[:200]}.{secrets.token_hex(6)}"
+    return target.parent / f".tmp-{target.name[:200]}.{os.urandom(6).hex()}"
 
 
 def _link(descriptor: int, target: Path) -> Path:

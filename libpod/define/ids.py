@@ -8,8 +8,8 @@ Covers: storage/pkg/stringid, libpod/define/config.go (NameRegex)
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 
 from libpod.define.errors import InvalidArgumentError
 
@@ -20,7 +20,7 @@ _FULL_ID = re.compile(r"[0-9a-f]{64}")
 def new_id() -> str:
     """A fresh identifier."""
     while True:
-        candidate = secrets.token_hex(32)
+        candidate = os.urandom(32).hex()
         if not candidate[:12].isdecimal():
             return candidate
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -24,7 +23,7 @@ def replacing(
     With *durable* the content and the directory entry are on disk when the block is left. Without *sync_name* only
     the content is: after a power cut the name may still stand for the former file, whole, or for none.
     """
-    temporary = path.parent / f".tmp-{path.name[:200]}.{secrets.token_hex(6)}"
+    temporary = path.parent / f".tmp-{path.name[:200]}.{os.urandom(6).hex()}"
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(descriptor, "w+b") as stream:
@@ -107,7 +106,7 @@ def _remove_below(top: int, parent: int, name: str, depth: int) -> None:
             return
         try:
             if depth >= _REMOVE_DEPTH:
-                os.rename(name, f".tmp-{secrets.token_hex(16)}", src_dir_fd=parent, dst_dir_fd=top)
+                os.rename(name, f".tmp-{os.urandom(16).hex()}", src_dir_fd=parent, dst_dir_fd=top)
                 return
             for inner in os.listdir(directory):
                 _remove_below(top, directory, inner, depth + 1)

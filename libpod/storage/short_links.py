@@ -12,7 +12,6 @@ from __future__ import annotations
 import base64
 import os
 import re
-import secrets
 from pathlib import Path
 
 from libpod.linux.files import replacing
@@ -24,7 +23,7 @@ _FOREIGN = frozenset({"l", "staging", "tempdirs"})
 
 
 def new_name() -> str:
-    return base64.b32encode(secrets.token_bytes(17)).decode()[:26]
+    return base64.b32encode(os.urandom(17)).decode()[:26]
 
 
 def is_entry(text: str) -> bool:
