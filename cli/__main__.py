@@ -47,7 +47,9 @@ def _run(words: list[str]) -> int:
     verb_name = ""
     try:
         if words[:1] in (["--help"], ["-h"], ["help"]):
-            print(f"{overview([])}\n\n{_global_parser().format_help().partition('options:')[2].lstrip(chr(10))}")
+            print(
+                f"{overview([])}\n\n{_global_parser().format_help().partition('options:')[2].lstrip(chr(10))}"
+            )
             return 0
         settings = parse(_global_parser(), words, interspersed=False)
         if settings.version:

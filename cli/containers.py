@@ -330,10 +330,32 @@ def update(args: argparse.Namespace, session: Session) -> int:
     """Change the limits of a container"""
     container = session.runtime.container(args.arguments[0])
     given = {
-        name: value
-        for name, value in vars(args).items()
-        if name != "arguments" and value is not None and value != ""
+        name: value for name, value in vars(args).items() if name != "arguments" and value not in (None, "")
     }
-    container.update(libpod.resource_limits(**given))
+    if not given:
+        raise UsageError("give at least one limit")
+    container.update(_resources(libpod.CreateOptions(image="-", **given)))
     print(container.id)
     return 0
+
+
+def _resources(limits: libpod.CreateOptions) -> dict[str, Any]:
+    """The OCI object of the limits that were given. The library has read and checked their words."""
+    cpu = {
+        "shares": limits.cpu_shares,
+        "quota": limits.cpu_quota if limits.cpus is None else round(limits.cpus * 100_000),
+        "period": limits.cpu_period if limits.cpus is None else 100_000,
+        "cpus": limits.cpuset_cpus or None,
+        "mems": limits.cpuset_mems or None,
+    }
+    memory = {"limit": limits.memory, "swap": limits.memory_swap, "reservation": limits.memory_reservation}
+    every: dict[str, dict[str, Any]] = {
+        "cpu": cpu,
+        "memory": memory,
+        "pids": {"limit": limits.pids_limit},
+        "blockIO": {"weight": limits.blkio_weight},
+    }
+    found = {
+        name: {key: value for key, value in part.items() if value is not None} for name, part in every.items()
+    }
+    return {name: part for name, part in found.items() if part}

@@ -10,7 +10,8 @@ import sys
 from typing import Any
 
 import libpod
-from libpod_cli.formatting import ago, go_time, human_size, short, show
+from libpod_cli.formatting import ago, go_time, human_size, short, shortened, show
+from libpod_cli.lifecycle import confirmed
 from libpod_cli.parser import Parser, UsageError
 from libpod_cli.session import Session
 from libpod_cli.verbs import verb
@@ -134,7 +135,7 @@ def import_(args: argparse.Namespace, session: Session) -> int:
     """Make an image of a root file system"""
     source, *reference = args.arguments
     image = session.runtime.import_image(
-        "/dev/stdin" if source == "-" else source, *reference, changes=args.change, message=args.message
+        sys.stdin.buffer if source == "-" else source, *reference, changes=args.change, message=args.message
     )
     print(f"sha256:{image.id}")
     return 0
@@ -150,7 +151,7 @@ def load(args: argparse.Namespace, session: Session) -> int:
     """Load images from an archive"""
     if not args.input and sys.stdin.isatty():
         raise UsageError("an archive is not read from a terminal: redirect the input, or give --input")
-    for image in session.runtime.load_images(args.input or "/dev/stdin"):
+    for image in session.runtime.load_images(args.input or sys.stdin.buffer):
         print(f"Loaded image: {image.name or image.id}")
     return 0
 
@@ -200,3 +201,152 @@ def pull(args: argparse.Namespace, session: Session) -> int:
         return session.runtime.pull(name, policy=args.policy, **options).id
 
     return session.each(args.arguments, fetch, "pull")
+
+
+def _push_flags(parser: Parser) -> None:
+    parser.text("--compression-format", help="gzip or zstd")
+    parser.text("--digestfile", help="write the digest into this file")
+    parser.text("-f", "--format", help="oci, v2s2 or v2s1")
+    parser.switch("-q", "--quiet", help="no progress")
+    parser.switch("--remove-signatures", help="leave signatures behind")
+    parser.text("--sign-by", help="sign it with this key")
+    declare_registry(parser)
+
+
+@verb("[options] IMAGE [DESTINATION]", _push_flags, least=1, most=2)
+def push(args: argparse.Namespace, session: Session) -> int:
+    """Copy an image to a registry or another place"""
+    digest = session.runtime.push(
+        *args.arguments,
+        compression=args.compression_format,
+        format=args.format,
+        remove_signatures=args.remove_signatures,
+        sign_by=args.sign_by,
+        **registry_options(args),
+    )
+    if args.digestfile:
+        with open(args.digestfile, "w") as stream:
+            stream.write(digest)
+    return 0
+
+
+def _save_flags(parser: Parser) -> None:
+    parser.switch("--compress", help="compress the layers of a docker-dir")
+    parser.text(
+        "--format", default="docker-archive", help="docker-archive, oci-archive, oci-dir or docker-dir"
+    )
+    parser.switch(
+        "-m", "--multi-image-archive", help="several images; without it the others are names of the first"
+    )
+    parser.text("-o", "--output", help="the file or directory to write; default: the standard output")
+    parser.switch("-q", "--quiet", help="no progress")
+    parser.switch("--uncompressed", help="leave the layers of the OCI formats uncompressed")
+
+
+@verb("[options] IMAGE [IMAGE...]", _save_flags, least=1)
+def save(args: argparse.Namespace, session: Session) -> int:
+    """Write images into an archive"""
+    if not args.output and sys.stdout.isatty():
+        raise UsageError("an archive is not written to a terminal: redirect the output, or give --output")
+    session.runtime.save_images(
+        args.arguments,
+        args.output or sys.stdout.buffer,
+        format=args.format,
+        compress=args.compress,
+        uncompressed=args.uncompressed,
+    )
+    return 0
+
+
+@verb("IMAGE [NAME...]", least=1)
+def untag(args: argparse.Namespace, session: Session) -> int:
+    """Take names from an image"""
+    session.runtime.image(args.arguments[0]).untag(*args.arguments[1:])
+    return 0
+
+
+def _rmi_flags(parser: Parser) -> None:
+    parser.switch("-a", "--all", help="all images")
+    parser.switch("-f", "--force", help="remove the containers that are based on it first")
+    parser.switch("-i", "--ignore", help="images that are not there are no error")
+    parser.switch("--no-prune", help="leave the steps that led to it")
+
+
+@verb("[options] IMAGE [IMAGE...]", _rmi_flags)
+def rmi(args: argparse.Namespace, session: Session) -> int:
+    """Remove images"""
+    if bool(args.arguments) == args.all:
+        raise UsageError("name at least one image, or give --all")
+    names = [item.id for item in session.runtime.list_images(steps=True)] if args.all else args.arguments
+
+    def remove(name: str) -> None:
+        try:
+            reports = session.runtime.remove_image(
+                name, force=args.force or args.all, prune=not args.no_prune
+            )
+        except libpod.NoSuchImageError:
+            if args.ignore or args.force or args.all:
+                return
+            raise
+        for report in reports:
+            for untagged in report.untagged:
+                print(f"Untagged: {untagged}")
+            if report.deleted:
+                print(f"Deleted: {report.id}")
+
+    return session.each(names, remove, "rmi")
+
+
+def _prune_flags(parser: Parser) -> None:
+    parser.switch("-a", "--all", help="all that no container is based on, whatever their names")
+    parser.array("--filter", help="only those for which this holds, as in images")
+    parser.switch("-f", "--force", help="do not ask")
+
+
+@verb("[options]", _prune_flags, most=0)
+def image_prune(args: argparse.Namespace, session: Session) -> int:
+    """Remove images that nothing needs"""
+    which = "images without a container" if args.all else "images without a name"
+    if not args.force and not confirmed(f"This removes all {which}."):
+        return 0
+    for report in session.runtime.prune_images(*args.filter, everything=args.all):
+        if report.deleted:
+            print(report.id)
+    return 0
+
+
+def _history_flags(parser: Parser) -> None:
+    parser.text("--format", help='"json" or a template such as {{.CreatedBy}}')
+    parser.switch("-H", "--human", default=True, help="--human=false: whole times and bytes")
+    parser.switch("--no-trunc", help="whole texts")
+    parser.switch("-q", "--quiet", help="only ids")
+
+
+@verb("[options] IMAGE", _history_flags, least=1, most=1)
+def history(args: argparse.Namespace, session: Session) -> int:
+    """Show the steps that led to an image"""
+    found = session.runtime.image(args.arguments[0]).history()
+    rows = [
+        {
+            "ID": entry.id if args.no_trunc or entry.id.startswith("<") else short(entry.id),
+            "Created": ago(entry.created) if args.human else entry.created,
+            "CreatedAt": entry.created,
+            "CreatedSince": ago(entry.created),
+            "CreatedBy": shortened(entry.created_by, 45, whole=args.no_trunc),
+            "Size": human_size(entry.size, 3, space=" ") if args.human else str(entry.size),
+            "Comment": entry.comment,
+            "Tags": list(entry.tags),
+        }
+        for entry in found
+    ]
+    if args.quiet:
+        print("\n".join(str(row["ID"]) for row in rows))
+        return 0
+    documents = [
+        {"id": entry.id, "created": entry.created, "CreatedBy": entry.created_by, "size": entry.size,
+         "comment": entry.comment, "tags": list(entry.tags)}
+        for entry in found
+    ]  # fmt: skip
+    columns = ("ID", "Created", "CreatedBy", "Size", "Comment")
+    show(rows, args.format, columns=columns, headings={"ID": "ID"}, documents=lambda: documents)
+    return 0

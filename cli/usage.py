@@ -12,7 +12,7 @@ from typing import Any
 
 import libpod
 from libpod_cli.choose import chosen, declare_latest, one
-from libpod_cli.formatting import go_duration, human_size, is_json, show
+from libpod_cli.formatting import go_duration, human_size, is_json, show, unix_seconds
 from libpod_cli.parser import Parser
 from libpod_cli.session import Session
 from libpod_cli.tables import aligned
@@ -56,10 +56,13 @@ def stats(args: argparse.Namespace, session: Session) -> int:
     """Show what containers use"""
     before: dict[str, libpod.ContainerStats] = {}
     while True:
-        now = {container.id: container.stats() for container in _wanted(args, session)}
+        containers = _wanted(args, session)
+        now = {container.id: container.stats() for container in containers}
+        starts = {container.id: unix_seconds(container.state().started_time) for container in containers}
         if not args.no_stream and not args.no_reset and not is_json(args.format) and sys.stdout.isatty():
             print("\x1b[2J\x1b[H", end="")
-        _print([row(reading, before.get(name), whole=args.no_trunc) for name, reading in now.items()], args.format)
+        rows = [row(item, before.get(name), starts[name], whole=args.no_trunc) for name, item in now.items()]
+        _print(rows, args.format)
         if args.no_stream:
             return 0
         before = now
@@ -89,10 +92,10 @@ def _wanted(args: argparse.Namespace, session: Session) -> list[libpod.Container
 
 
 def row(
-    reading: libpod.ContainerStats, before: libpod.ContainerStats | None, *, whole: bool
+    reading: libpod.ContainerStats, before: libpod.ContainerStats | None, started: float, *, whole: bool
 ) -> dict[str, Any]:
     """The fields of one reading. Without one before, the CPU's share is that since the start."""
-    average = reading.cpu_percent_since_start
+    average = _average(reading, started)
     percent = average if before is None else reading.cpu_percent(before)
     return {
         "ID": reading.id if whole else reading.id[:12],
@@ -116,6 +119,12 @@ def row(
         "NetInput": reading.network_input,
         "NetOutput": reading.network_output,
     }
+
+
+def _average(reading: libpod.ContainerStats, started: float) -> float:
+    """The CPU's share since it was started at *started*, seconds since 1970."""
+    elapsed = reading.moment / 1e9 - started
+    return 100.0 * reading.cpu / 1e9 / elapsed if elapsed > 0 and started > 0 else 0.0
 
 
 def _document(fields: dict[str, Any]) -> dict[str, str]:

@@ -17,9 +17,11 @@ from libpod.version import VERSION
 
 if TYPE_CHECKING:
     from libpod.checkpoint.report import CheckpointReport, RestoreReport
+    from libpod.checkpoint.timeline import Phase
     from libpod.container_api import Container
     from libpod.container_internal.executing import ExecHandle, ExecResult
     from libpod.container_internal.logs import LogLine, LogOptions
+    from libpod.container_internal.stats import ContainerStats
     from libpod.define.errors import (
         AlreadyExistsError,
         AmbiguousNameError,
@@ -60,6 +62,10 @@ if TYPE_CHECKING:
     )
     from libpod.define.status import ContainerStatus
     from libpod.events.base import EventQuery
+    from libpod.image.describing import ImageSummary
+    from libpod.image.graph import HistoryEntry
+    from libpod.image.removing import RemovalReport
+    from libpod.image.search import SearchResult, login, logout
     from libpod.image_api import Image
     from libpod.linux.terminal import raw_mode, watching_size
     from libpod.model.create_options import CreateOptions
@@ -90,6 +96,7 @@ _HOMES = {
     "ContainerExistsError": "define.errors",
     "ContainerInUseError": "define.errors",
     "ContainerStateError": "define.errors",
+    "ContainerStats": "container_internal.stats",
     "ContainerStatus": "define.status",
     "CreateOptions": "model.create_options",
     "Event": "model.event",
@@ -99,10 +106,12 @@ _HOMES = {
     "ExecHandle": "container_internal.executing",
     "ExecOptions": "model.exec_options",
     "ExecResult": "container_internal.executing",
+    "HistoryEntry": "image.graph",
     "HostError": "define.errors",
     "Image": "image_api",
     "ImageError": "define.errors",
     "ImageInUseError": "define.errors",
+    "ImageSummary": "image.describing",
     "InUseError": "define.errors",
     "InvalidArgumentError": "define.errors",
     "InvalidStateError": "define.errors",
@@ -122,11 +131,14 @@ _HOMES = {
     "NotSupportedError": "define.errors",
     "OciRuntimeError": "define.errors",
     "Outcome": "oci.copying",
+    "Phase": "checkpoint.timeline",
+    "RemovalReport": "image.removing",
     "RestoreError": "define.errors",
     "RestoreOptions": "model.move_options",
     "RestoreReport": "checkpoint.report",
     "Runtime": "runtime",
     "RuntimeClosedError": "define.errors",
+    "SearchResult": "image.search",
     "StateStoreError": "define.errors",
     "StorageError": "define.errors",
     "Volume": "volume",
@@ -137,6 +149,8 @@ _HOMES = {
     "copy_attached": "oci.copying",
     "copy_exec": "oci.copying",
     "health_check": "model.health",
+    "login": "image.search",
+    "logout": "image.search",
     "raw_mode": "linux.terminal",
     "watching_size": "linux.terminal",
 }
@@ -156,6 +170,7 @@ __all__ = [
     "ContainerExistsError",
     "ContainerInUseError",
     "ContainerStateError",
+    "ContainerStats",
     "ContainerStatus",
     "CreateOptions",
     "Event",
@@ -165,10 +180,12 @@ __all__ = [
     "ExecHandle",
     "ExecOptions",
     "ExecResult",
+    "HistoryEntry",
     "HostError",
     "Image",
     "ImageError",
     "ImageInUseError",
+    "ImageSummary",
     "InUseError",
     "InvalidArgumentError",
     "InvalidStateError",
@@ -188,11 +205,14 @@ __all__ = [
     "NotSupportedError",
     "OciRuntimeError",
     "Outcome",
+    "Phase",
+    "RemovalReport",
     "RestoreError",
     "RestoreOptions",
     "RestoreReport",
     "Runtime",
     "RuntimeClosedError",
+    "SearchResult",
     "StateStoreError",
     "StorageError",
     "Volume",
@@ -204,6 +224,8 @@ __all__ = [
     "copy_attached",
     "copy_exec",
     "health_check",
+    "login",
+    "logout",
     "raw_mode",
     "watching_size",
 ]

@@ -23,6 +23,8 @@ def main() -> int:
     """Clean up after one container; argv is what `container_internal.exit_command` made."""
     document, ctr_id, *session = sys.argv[1:]
     opening = json.loads(document)
+    if not os.path.isdir(opening["settings"].get("graph_root", "/")):
+        return 0  # somebody deleted the whole engine, and opening it would make it anew
     os.environ.update(opening["environ"])
     _log_to_syslog()
     # Imported late, so that the log is ready for whatever goes wrong in it.

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from libpod.model.event import EventStatus, EventType
 from libpod.storage.stored import StoredImage
 
 if TYPE_CHECKING:
     from libpod.container_internal.services import Services
+    from libpod.image.graph import HistoryEntry
 
 
 class Image:
@@ -71,3 +73,21 @@ class Image:
     def tag(self, *names: str) -> None:
         """Give it more names; each is taken from the image that has it."""
         self.stored = self._services.images.tag(self.id, names)
+        for name in names:
+            self._services.emit(EventStatus.TAG, type=EventType.IMAGE, id=self.id, name=name, image=name)
+
+    def untag(self, *names: str) -> None:
+        """Take names from it, all of them when none is given; raises NoSuchImageError for one that it has not."""
+        before = self.names
+        self.stored = self._services.images.untag(self.id, names)
+        for name in before:
+            if name not in self.names:
+                self._services.emit(
+                    EventStatus.UNTAG, type=EventType.IMAGE, id=self.id, name=name, image=name
+                )
+
+    def history(self) -> list[HistoryEntry]:
+        """The steps that led to it, newest first."""
+        from libpod.image.describing import history
+
+        return history(self._services.images, self.id)

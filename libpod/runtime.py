@@ -353,7 +353,10 @@ class Runtime:
 
     @staticmethod
     def version() -> dict[str, Any]:
-        """Versions of the library and what it is compatible with; needs no engine. Upstream: `libpod/define/version.go`."""
+        """Versions of the library and what it is compatible with; needs no engine.
+
+        Upstream: `libpod/define/version.go`.
+        """
         from libpod import runtime_info
 
         return runtime_info.version()

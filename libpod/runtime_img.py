@@ -1,4 +1,4 @@
-"""Images of a runtime: find, list, import, load, pull, and what a container takes from one.
+"""Images of a runtime: find, list, bring in, take out, remove, and what a container takes from one.
 
 Covers: libpod/runtime_img.go
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from libpod.container_internal import removal
 from libpod.container_internal.services import Services
 from libpod.image.platforms import host_platform, parse_platform
 from libpod.image.transport import CopyOptions, Skopeo, StoreAddress
@@ -18,7 +18,10 @@ from libpod.model.event import EventStatus, EventType
 from libpod.spec.plan import ImageFacts
 
 if TYPE_CHECKING:
+    from libpod.image.describing import ImageSummary
     from libpod.image.progress import Progress
+    from libpod.image.removing import RemovalReport
+    from libpod.image.search import SearchResult
 
 StrPath = str | os.PathLike[str]
 
@@ -48,25 +51,22 @@ def images(services: Services, filters: Sequence[str] = ()) -> list[Image]:
 
 def import_image(
     services: Services,
-    source: StrPath,
+    source: StrPath | BinaryIO,
     reference: str = "",
     *,
     changes: Sequence[str] = (),
     message: str = "",
+    created: str = "",
 ) -> Image:
     """See `Runtime.import_image`."""
     from libpod.image.importing import ImportOptions, import_rootfs
 
-    image_id = import_rootfs(
-        skopeo(services),
-        Path(source),
-        reference or None,
-        ImportOptions(changes=tuple(changes), message=message),
-    )
+    given = ImportOptions(changes=tuple(changes), message=message, created=created)
+    image_id = import_rootfs(skopeo(services), source, reference or None, given)
     return _announced(services, image_id, EventStatus.IMPORT)
 
 
-def load_images(services: Services, archive: StrPath) -> list[Image]:
+def load_images(services: Services, archive: StrPath | BinaryIO) -> list[Image]:
     """See `Runtime.load_images`."""
     from libpod.image.loading import load
 
@@ -93,6 +93,111 @@ def pull(
     image = Image(services, services.images.find(pulled[0]))
     services.emit(EventStatus.PULL, type=EventType.IMAGE, id=image.id, name=reference, image=reference)
     return image
+
+
+def list_images(
+    services: Services, filters: Sequence[str] = (), *, name: str = "", steps: bool = False
+) -> list[ImageSummary]:
+    """See `Runtime.list_images`."""
+    from libpod.image.describing import summaries
+
+    return summaries(services.images, filters=filters, name=name, include_intermediate=steps)
+
+
+def remove_image(
+    services: Services, name_or_id: str, *, force: bool = False, prune: bool = True
+) -> list[RemovalReport]:
+    """See `Runtime.remove_image`."""
+    from libpod.image.removing import remove
+
+    reports = remove(
+        services.images,
+        name_or_id,
+        force=force,
+        prune=prune,
+        remove_container=lambda ctr_id: _remove_user(services, ctr_id),
+    )
+    _announce_removals(services, reports)
+    return reports
+
+
+def prune_images(
+    services: Services, filters: Sequence[str] = (), *, everything: bool = False
+) -> list[RemovalReport]:
+    """See `Runtime.prune_images`."""
+    from libpod.image.removing import prune
+
+    reports = prune(services.images, everything=everything, filters=filters)
+    _announce_removals(services, reports)
+    return reports
+
+
+def save_images(
+    services: Services,
+    names: Sequence[str],
+    target: StrPath | BinaryIO,
+    *,
+    format: str = "docker-archive",
+    compress: bool = False,
+    uncompressed: bool = False,
+) -> None:
+    """See `Runtime.save_images`."""
+    from libpod.image.saving import SaveFormat, SaveOptions, save
+
+    options = SaveOptions(format=SaveFormat.parse(format), compress=compress, uncompressed=uncompressed)
+    save(skopeo(services), services.images, names, target, options)
+    for name in names:
+        image = services.images.find(name)
+        services.emit(EventStatus.SAVE, type=EventType.IMAGE, id=image.id, name=name, image=name)
+
+
+def push(
+    services: Services,
+    name_or_id: str,
+    destination: str = "",
+    *,
+    progress: Progress | None = None,
+    **options: Any,
+) -> str:
+    """See `Runtime.push`; *options* are fields of `libpod.image.transport.CopyOptions`."""
+    from libpod.image.saving import push as push_image
+
+    digest = push_image(
+        skopeo(services),
+        services.images,
+        name_or_id,
+        destination,
+        CopyOptions(**options),
+        progress=progress,
+    )
+    image = services.images.find(name_or_id)
+    services.emit(EventStatus.PUSH, type=EventType.IMAGE, id=image.id, name=name_or_id, image=name_or_id)
+    return digest
+
+
+def search(services: Services, term: str, **options: Any) -> list[SearchResult]:
+    """See `Runtime.search`; *options* are fields of `libpod.image.search.SearchOptions`."""
+    from libpod.image.search import SearchOptions
+    from libpod.image.search import search as search_images
+
+    return search_images(term, services.images.registries, SearchOptions(**options), skopeo=skopeo(services))
+
+
+def _remove_user(services: Services, ctr_id: str) -> None:
+    """A container that is based on an image that goes: ours with all that belongs to it, another engine's as it is."""
+    if services.state.has_container(ctr_id):
+        removal.remove_container(services, ctr_id, force=True)
+    else:
+        services.store.delete_container(ctr_id)
+
+
+def _announce_removals(services: Services, reports: Sequence[RemovalReport]) -> None:
+    for report in reports:
+        for name in report.untagged:
+            services.emit(EventStatus.UNTAG, type=EventType.IMAGE, id=report.id, name=name, image=name)
+        if report.deleted:
+            shown = report.untagged[0] if report.untagged else ""
+            services.emit(EventStatus.REMOVE, type=EventType.IMAGE, id=report.id, name=shown, image=shown)
 
 
 def image_facts(services: Services, name: str, *, pull: str = "", platform: str = "") -> ImageFacts:
