@@ -79,7 +79,9 @@ class BridgeBackend(NetworkBackend):
                         )
             except BaseException as error:
                 try:
-                    self._unwire(request, networks, withdraw=len(wanted) == len(planned))
+                    self._unwire(
+                        request, networks, withdraw=bool(request.ports) and len(wanted) == len(planned)
+                    )
                 except NetworkError as second:
                     error.add_note(f"roll-back: {second}")
                 raise
@@ -88,7 +90,9 @@ class BridgeBackend(NetworkBackend):
 
     def teardown(self, request: ContainerNetwork) -> None:
         with self._locked():
-            self._unwire(request, [item.network for item in request.attachments], withdraw=True)
+            self._unwire(
+                request, [item.network for item in request.attachments], withdraw=bool(request.ports)
+            )
 
     def disconnect(self, request: ContainerNetwork, networks: Collection[str]) -> None:
         with self._locked():
