@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from libpod.container_internal import graph, networking, rootfs, specification, volumes
+from libpod.container_internal import extra_mounts, graph, networking, rootfs, specification, volumes
 from libpod.container_internal.exec_sessions import remove_sessions
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.launching import (
@@ -210,6 +210,7 @@ def release_resources(held: LockedContainer) -> None:
     _all_of(
         held,
         lambda: networking.tear_down(held),
+        lambda: extra_mounts.release(held),
         lambda: volumes.release(held) if mounted else None,
         lambda: rootfs.unmount(held),
     )

@@ -17,14 +17,20 @@ from typing import Any
 
 import attrs
 
-from libpod.container_internal import generated_files, user_lookup
+from libpod.container_internal import extra_mounts, generated_files, source_preparation, user_lookup
 from libpod.container_internal.held import LockedContainer
 from libpod.define.errors import HostError
-from libpod.linux import devices
+from libpod.linux import devices, process
 from libpod.linux.files import write_atomic
 from libpod.linux.openat import open_inside
 from libpod.spec import hooks, seccomp
-from libpod.spec.finalize import FinalFacts, finalize_for_restore, finalize_spec, working_directory
+from libpod.spec.finalize import (
+    FinalFacts,
+    finalize_for_restore,
+    finalize_spec,
+    precreate_hooks,
+    working_directory,
+)
 from libpod.spec.namespaces import borrowed, proc_path
 
 Document = dict[str, Any]
@@ -50,6 +56,7 @@ def prepare(held: LockedContainer, root: Path) -> Prepared:
         path = held.run_directory / "passwd"
         write_atomic(path, passwd.encode(errors="surrogateescape"), mode=0o644, durable=False)
         binds["/etc/passwd"] = str(path)
+    source_preparation.prepare(held, user)
     facts = FinalFacts(
         root_path=str(root),
         host=services.host,
@@ -57,6 +64,7 @@ def prepare(held: LockedContainer, root: Path) -> Prepared:
         namespaces=_namespaces(held),
         bind_mounts=binds,
         volumes={name: services.state.volume_config(name).mount_point for name in config.volume_names},
+        mounted=extra_mounts.prepare(held),
         tmpfs_targets=_tmpfs_targets(config.spec, root),
         seccomp=_machine_profile(held),
         hooks=hooks.load_hooks(services.config.hooks_dirs),
@@ -69,7 +77,27 @@ def prepare(held: LockedContainer, root: Path) -> Prepared:
 
 def write_config(held: LockedContainer, prepared: Prepared) -> None:
     """Write config.json for a fresh start."""
-    _write(held, finalize_spec(held.config, prepared.facts))
+    document = finalize_spec(held.config, prepared.facts)
+    for hook in precreate_hooks(held.config, prepared.facts.hooks):
+        document = _filtered(held, document, hook)
+    _write(held, document)
+
+
+def _filtered(held: LockedContainer, document: Document, hook: Mapping[str, Any]) -> Document:
+    """What a precreate hook makes of the document: it reads one and prints another."""
+    argv = [str(word) for word in hook.get("args") or [hook["path"]]]
+    argv[0] = str(hook["path"])
+    environ = dict(word.split("=", 1) for word in hook.get("env") or () if "=" in word)
+    try:
+        done = process.run(argv, stdin=_encoded(document), env=environ, timeout=hook.get("timeout"))
+        changed = json.loads(done.stdout)
+    except ValueError as error:
+        raise HostError(
+            f"container {held.name}: the hook {argv[0]} did not print a document ({error})"
+        ) from error
+    if not isinstance(changed, dict):
+        raise HostError(f"container {held.name}: the hook {argv[0]} did not print a JSON object")
+    return changed
 
 
 def write_restored(held: LockedContainer, prepared: Prepared, document: Document) -> None:

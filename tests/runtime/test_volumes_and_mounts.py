@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 import libpod
@@ -94,3 +96,44 @@ def test_shared_memory_has_the_size_that_was_asked_for(runtime):
         output(runtime, "df -k /dev/shm | tail -1 | tr -s ' ' | sed 's/ /:/g'", shm_size="8m").split(":")[1]
         == "8192"
     )
+
+
+def test_an_overlay_volume_shows_the_host_and_keeps_it_as_it_is(runtime, tmp_path):
+    (tmp_path / "in").write_text("host\n")
+    script = "cat /host/in; echo changed > /host/in; cat /host/in"
+    assert output(runtime, script, volumes=[f"{tmp_path}:/host:O"]) == "host\nchanged"
+    assert (tmp_path / "in").read_text() == "host\n"
+
+
+def test_an_image_can_be_mounted_into_a_container(runtime):
+    mount = "type=image,source=bb:1,destination=/image"
+    assert output(runtime, "cat /image/etc/image-file; touch /image/x 2>&1", mounts=[mount]).startswith(
+        "from the image"
+    )
+    assert output(runtime, "echo w > /image/w; cat /image/w", mounts=[f"{mount},rw=true"]) == "w"
+
+
+def test_the_option_u_gives_a_directory_to_the_user(runtime, tmp_path):
+    (tmp_path / "file").write_text("mine\n")
+    assert (
+        output(
+            runtime,
+            "echo more >> /host/file; cat /host/file",
+            user="someone",
+            volumes=[f"{tmp_path}:/host:U"],
+        )
+        == "mine\nmore"
+    )
+    assert (tmp_path / "file").stat().st_uid == 1000
+
+
+def test_a_precreate_hook_changes_the_specification(engine, runtime, tmp_path):
+    hook = tmp_path / "filter"
+    hook.write_text("#!/bin/sh\nexec sed 's/TERM=xterm/TERM=hooked/'\n")
+    hook.chmod(0o755)
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    document = {"version": "1.0.0", "hook": {"path": str(hook)}, "when": {"always": True}, "stages": ["precreate"]}
+    (hooks / "filter.json").write_text(json.dumps(document))
+    with engine.runtime(hooks_dirs=(str(hooks),)) as hooked:
+        assert output(hooked, "echo $TERM") == "hooked"
