@@ -22,7 +22,7 @@ from libpod.image import credentials
 from libpod.image.platforms import platform_text
 from libpod.image.pull import PullPolicy
 from libpod.image.scratch import scratch
-from libpod.image.transport import Skopeo, StoreAddress
+from libpod.image.transport import Skopeo, StoreAddress, inherited
 from libpod.linux.process import environment, find_program
 from libpod.linux.transcript import followed
 from libpod.spec.image import Platform
@@ -95,7 +95,7 @@ def build(
         argv = build_args(
             found, skopeo.store, context, wish, authfile=authfile, id_file=id_file, policy=skopeo.policy
         )
-        env = environment({"TMPDIR": str(work.path)} | skopeo.registries.environment())
+        env = environment(inherited() | {"TMPDIR": str(work.path)} | skopeo.registries.environment())
         try:
             followed(
                 argv, on_output=on_output or (lambda _: None), env=env, pass_fds=(work.lock,), terminal=False

@@ -17,7 +17,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import queue
 import secrets
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -40,16 +42,23 @@ class WrittenLayer:
 
 
 class BlobSink:
-    """A writable stream that computes the digest of what goes through it; only `write` is offered."""
+    """A writable stream that computes the digest of what goes through it; only `write` is offered.
+
+    Hashing and writing take about equally long and need different parts of the machine, so the digest is computed in a
+    thread of its own, a few pieces behind at most.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._hash = hashlib.sha256()
+        self._pieces: queue.Queue[bytes | None] = queue.Queue(maxsize=4)
+        self._thread = threading.Thread(target=self._digest, name="libpod-layer-digest", daemon=True)
+        self._thread.start()
         self.size = 0
 
     def write(self, data: bytes | memoryview) -> int:
         """Append *data*; raises ImageError when there is no room."""
-        self._hash.update(data)
+        self._pieces.put(bytes(data))  # no copy when it is bytes already
         self.size += len(data)
         rest = memoryview(data)
         try:
@@ -59,9 +68,19 @@ class BlobSink:
             raise no_room(error) from error
         return len(data)
 
+    def close(self) -> None:
+        """No more data will come. May be called twice."""
+        if self._thread.is_alive():
+            self._pieces.put(None)
+            self._thread.join()
+
     def digest(self) -> str:
-        """The digest of everything so far."""
+        """The digest of everything, after `close`."""
         return f"sha256:{self._hash.hexdigest()}"
+
+    def _digest(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            self._hash.update(piece)
 
 
 class Layout:
@@ -86,13 +105,14 @@ class Layout:
 
     @contextlib.contextmanager
     def layer(self) -> Iterator[BlobSink]:
-        """A sink for the tar of a layer; after the block `taken` tells its digest."""
+        """A sink for the tar of a layer, whose digest and size are known after the block."""
         temporary = self._blobs / f".tmp-{secrets.token_hex(6)}"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        sink = BlobSink(descriptor)
         try:
-            sink = BlobSink(descriptor)
             yield sink
         finally:
+            sink.close()
             os.close(descriptor)
         os.rename(temporary, self._blob(sink.digest()))
 

@@ -47,6 +47,10 @@ from libpod.spec.image import Platform, decode_document
 if TYPE_CHECKING:
     from libpod.storage.store import Store
 
+INHERITED = (
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "GNUPGHOME", "XDG_DATA_HOME"),
+)
 POLICY_FILES = ("/etc/containers/policy.json", "/usr/share/containers/policy.json")
 
 
@@ -201,7 +205,7 @@ class Skopeo:
 
         *remote* says whether a registry is involved: without one, an early end of data is damage, not the network.
         """
-        env = environment({"TMPDIR": str(work.path)} | self.registries.environment())
+        env = environment(inherited() | {"TMPDIR": str(work.path)} | self.registries.environment())
         try:
             if progress is None:
                 return run(argv, env=env, pass_fds=(work.lock,)).stdout
@@ -274,6 +278,12 @@ class Skopeo:
         if found is None:
             raise ProgramMissingError(self.program, purpose="copy images")
         return found
+
+
+def inherited(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables of ours that decide how skopeo and buildah reach, trust and log in to registries."""
+    env = os.environ if environ is None else environ
+    return {name: env[name] for name in INHERITED if name in env}
 
 
 # ---- arguments ------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def zstd(data: bytes) -> bytes:
     return subprocess.run(["zstd", "-qc"], input=data, capture_output=True, check=True).stdout
 
 
-COMPRESSIONS = {
+COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
     "none": bytes,
     "gzip": gzip.compress,
     "bzip2": bz2.compress,

@@ -138,7 +138,7 @@ class TokenRegistry(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         authorization = self.headers.get("Authorization", "")
         self.seen.append((self.path.partition("?")[0], authorization))
-        port = self.server.server_address[1]
+        port = self.headers["Host"].rpartition(":")[2]
         if self.path.startswith("/token"):
             ok = authorization == f"Basic {credentials._encoded(USER, PASSWORD)}"
             self._answer(200 if ok else 401, {"token": "abc"} if ok else {})

@@ -22,6 +22,7 @@ from libpod.define.errors import (
     RegistryAccessError,
     RegistryUnreachableError,
 )
+from libpod.image import credentials
 from libpod.image.importing import ImportOptions, import_rootfs
 from libpod.image.progress import BlobProgress, BlobState
 from libpod.image.pull import pull
@@ -106,6 +107,16 @@ def test_a_wrong_password_is_told_apart_from_a_missing_image(
     with pytest.raises(NoSuchImageError):
         pull(box.skopeo, box.images, f"{secured.host}/secret2", options=secure(secured))
     assert box.leftovers() == []
+
+
+def test_the_authentication_file_of_the_environment_counts(
+    box: ImageSandbox, secured: RegistryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image_id, _ = published(box, secured, "byenvironment", secure(secured))
+    credentials.store(secured.host, USER, PASSWORD, path=tmp_path / "auth.json")
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+    options = CopyOptions(cert_dir=secured.certificates)
+    assert pull(box.skopeo, box.images, f"{secured.host}/byenvironment", options=options) == [image_id]
 
 
 def test_an_unknown_certificate_is_refused(box: ImageSandbox, secured: RegistryServer) -> None:

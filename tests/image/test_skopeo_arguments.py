@@ -29,8 +29,7 @@ from libpod.image.transport import (
 )
 
 STORE = StoreAddress(graphroot=Path("/g"), runroot=Path("/r"), options=("overlay.mountopt=nodev",))
-SOURCE = Location.parse("docker://quay.io/x:1")
-assert SOURCE is not None
+SOURCE = Location.registry(Reference.parse("quay.io/x:1"))
 
 
 def test_the_store_is_named_with_its_options() -> None:
