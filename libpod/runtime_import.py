@@ -29,6 +29,7 @@ from libpod.container_api import Container
 from libpod.container_internal import lifecycle, preflight, restoring, rootfs, specification
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.naming import is_taken
+from libpod.container_internal.root_times import make_mount_points
 from libpod.container_internal.services import Services
 from libpod.define.errors import ArchiveError, ContainerExistsError, VolumeExistsError
 from libpod.define.ids import is_full_id, new_id
@@ -196,6 +197,7 @@ def _fill(held: LockedContainer, unpacked: UnpackedArchive, options: RestoreOpti
     root = rootfs.mount(held)
     held.update(mounted=True, mount_point=str(root))
     if not options.ignore_rootfs:
+        make_mount_points(root)
         apply_rootfs(staging, root)
     shm = staging / members.DEVSHM_TAR
     if shm.exists() and held.config.mounts:

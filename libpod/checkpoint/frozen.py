@@ -119,8 +119,8 @@ def freeze_paths(
 ) -> FrozenTree:
     """The entries *paths* (relative to *root*) and everything under those in *recurse*, each once, parents first.
 
-    *exclude* names paths that are left out, not what is under them. A path that has vanished is left out.
-    Directories on another file system are entries without content, because they are mount points.
+    *exclude* names paths that are left out, not what is under them. A path that has vanished is left out. The empty
+    path is the root itself, whose name in the tar is ``./``. Directories on another file system are entries without content, because they are mount points.
     """
     with _Freezer(root, prefix="") as freezer:
         everything = set(paths)
@@ -223,7 +223,7 @@ class _Freezer:
         return self._parent[1]
 
     def _append(self, path: str, kind: TarKind, found: os.stat_result, directory: int, name: str) -> None:
-        shown = self._prefix + path
+        shown = self._prefix + path or "./"
         identity = (found.st_dev, found.st_ino)
         target, size = "", 0
         if kind is not TarKind.DIRECTORY and found.st_nlink > 1:

@@ -68,7 +68,6 @@ DIFF_EXCLUDED: Final = frozenset(
         "/dev",
         "/proc",
         "/sys",
-        "/run",
         "/run/notify",
         "/run/.containerenv",
         "/run/secrets",
@@ -78,7 +77,10 @@ DIFF_EXCLUDED: Final = frozenset(
         "/etc/mtab",
     }
 )
-"""Left out of a diff, by exact path only: an engine makes them anew (`/run/foo` does travel)."""
+"""Left out of a diff, by exact path only: an engine makes them anew (`/run/foo` does travel).
+
+podman leaves out the entry of `/run` itself too, and so its owner, mode and time.
+"""
 
 _DOCUMENTS: Final = frozenset(
     {

@@ -14,6 +14,12 @@ reader does the same, so everything below also restores with podman:
     another (opaque, or renamed into)   list; for this the directories of the lower layers are needed
     a path below what is no directory   nothing: its parent's entry replaces it
     any more
+    the root directory itself           an entry ``./``
+    a socket                            nothing: a tar has no form for one; CRIU makes those anew that are in use
+
+JSON is text, and a name that is not UTF-8 has no exact form in it: its bytes are written as lone surrogates, as Python
+reads them. podman reads each as U+FFFD and finds nothing of that name; should there be something, the deletion is left
+out.
 
 Covers: pkg/checkpoint/crutils/checkpoint_restore_utils.go (CRCreateRootFsDiffTar), libpod/diff.go (excluded paths)
 """
@@ -23,6 +29,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -38,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 ChangeKind = Literal["A", "C", "D"]
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque", "user.fuseoverlayfs.opaque")
 _REDIRECT = ("trusted.overlay.redirect", "user.overlay.redirect")
 
@@ -59,20 +67,8 @@ class RootfsDiff:
 
     @property
     def deleted_document(self) -> bytes | None:
-        """The content of deleted.files, or None when nothing was deleted.
-
-        JSON is text: a name that is not UTF-8 has no exact form in it and podman would remove another path, so such
-        names are left out, with a warning.
-        """
-        paths = []
-        for path in self.deleted:
-            try:
-                path.encode()
-            except UnicodeEncodeError:
-                logger.warning("the deletion of %r does not travel: its name is not UTF-8", path)
-            else:
-                paths.append(path)
-        return json.dumps(paths, indent=2).encode() if paths else None
+        """The content of deleted.files, or None when nothing was deleted."""
+        return json.dumps(self.deleted, indent=2).encode() if self.deleted else None
 
 
 def rootfs_diff(
@@ -95,6 +91,11 @@ def rootfs_diff(
         for kind, path in changes:
             if path not in excluded and path.strip("/"):
                 judge.take(kind, path.strip("/"))
+        misread = {path for path in judge.deleted if judge.is_misread(path)}
+        for path in misread:
+            logger.warning("the deletion of %r does not travel: podman would delete another file", path)
+        if judge.entries or judge.whole or judge.root_differs():
+            judge.entries.add("")
     finally:
         judge.close()
     barred = {path.strip("/") for path in excluded}
@@ -103,7 +104,7 @@ def rootfs_diff(
         tree = freeze_paths(root, judge.entries, recurse=judge.whole, exclude=barred)
     return RootfsDiff(
         tree=tree if tree is not None and tree.entries else None,
-        deleted=tuple(f"/{path}" for path in _topmost(judge.deleted - barred)),
+        deleted=tuple(f"/{path}" for path in _topmost(judge.deleted - misread - barred)),
     )
 
 
@@ -137,6 +138,18 @@ class _Judge:
             self.deleted.update(self._gone_below(path))
         else:
             self.entries.add(path)
+
+    def root_differs(self) -> bool:
+        """Whether the root directory has another owner or mode than in the layers below."""
+        if not self._lowers:
+            return False
+        now, then = os.fstat(self._root), os.stat(self._lowers[0])
+        return (now.st_mode, now.st_uid, now.st_gid) != (then.st_mode, then.st_uid, then.st_gid)
+
+    def is_misread(self, path: str) -> bool:
+        """Whether a reader that knows no raw bytes would delete something else than *path*."""
+        shown = _SURROGATE.sub("\ufffd", path)
+        return shown != path and self._mode(shown) is not None
 
     def _mode(self, path: str) -> int | None:
         parent, _, name = path.rpartition("/")

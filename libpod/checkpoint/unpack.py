@@ -143,6 +143,10 @@ def _parts(name: str, label: str) -> list[str]:
         raise ArchiveError(label, f"the entry {name[:80]!r} leaves its root")
     if "\0" in name:
         raise ArchiveError(label, "a name holds a zero byte")
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise ArchiveError(label, f"the entry {name[:80]!r} cannot be the name of a file") from error
     return parts
 
 
@@ -191,8 +195,7 @@ class _Unpacker:
         if not parts:
             if header.kind is not TarKind.DIRECTORY:
                 raise self._refusal("an entry would replace the root itself")
-            if not self._is_rootfs:
-                self._directories[""] = header
+            self._directories[""] = header
             return
         self._account_entry()
         with self._translated(path):

@@ -36,6 +36,7 @@ from libpod.container_internal import exporting, lifecycle, networking, prefligh
 from libpod.container_internal.explaining import explained
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.launching import NO_PROCESSES, bundle_for, identity_of_init, launched_of
+from libpod.container_internal.root_times import tmp_time_kept
 from libpod.define.errors import ArchiveError, CheckpointError, LibpodError, OciRuntimeError
 from libpod.define.status import ContainerStatus, Operation
 from libpod.linux.files import remove_tree
@@ -125,7 +126,7 @@ def _standing(
     archive = export = None
     with runtime.freezing(bundle) as frozen:
         before = timeline.total
-        with timeline.phase(FREEZING):
+        with timeline.phase(FREEZING), tmp_time_kept(Path(held.state.mount_point)):
             took = runtime.checkpoint(
                 bundle, _request(images, bundle, options, leave_running=True), launched_of(held.state)
             )
@@ -156,7 +157,8 @@ def _ended(
 ) -> _Dump:
     """Dump and end it in one; wake it from the images when packing fails."""
     before = timeline.total
-    with runtime.freezing(bundle), timeline.phase(FREEZING):
+    root = Path(held.state.mount_point)
+    with runtime.freezing(bundle), timeline.phase(FREEZING), tmp_time_kept(root):
         took = runtime.checkpoint(
             bundle, _request(images, bundle, options, leave_running=False), launched_of(held.state)
         )

@@ -164,7 +164,7 @@ def _own_shm(held: LockedContainer) -> bool:
 
 def _rootfs_changes(held: LockedContainer) -> RootfsDiff:
     store = held.services.store
-    changes = [PathChange(change.kind.value, change.path) for change in store.changes(held.id)]
+    changes = [PathChange(change.kind.value, change.path) for change in store.changes(held.id, exact=True)]
     return rootfs_diff(
         changes,
         Path(held.state.mount_point),

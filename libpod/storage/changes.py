@@ -45,15 +45,16 @@ class Change:
         return f"{self.kind.value} {self.path}"
 
 
-def changes(upper: Path, lowers: Sequence[Path]) -> list[Change]:
+def changes(upper: Path, lowers: Sequence[Path], *, exact: bool = False) -> list[Change]:
     """The changes that the directory *upper* makes to *lowers* (nearest first).
 
-    Raises NeedsMergedView when the directory does not tell.
+    With *exact*, every directory that the layer has is named, lest a change of its owner or attributes, which podman
+    does not look at, is overlooked. Raises NeedsMergedView when the directory does not tell.
     """
     found: list[Change] = []
     named: set[str] = set()
     for entry in walk(upper, lowers):
-        change = _change(entry)
+        change = _change(entry, exact=exact)
         if change is None:
             continue
         if entry.is_directory:
@@ -64,14 +65,14 @@ def changes(upper: Path, lowers: Sequence[Path]) -> list[Change]:
     return found
 
 
-def _change(entry: UpperEntry) -> Change | None:
+def _change(entry: UpperEntry, *, exact: bool) -> Change | None:
     if entry.whiteout:
         return Change(ChangeKind.DELETED, entry.path)
     if entry.lower is None:
         return Change(ChangeKind.ADDED, entry.path)
     if entry.opaque:
         return Change(ChangeKind.DELETED, entry.path, replaced=True)
-    if entry.is_directory and same_directory(entry.status, entry.lower):
+    if entry.is_directory and not exact and same_directory(entry.status, entry.lower):
         return None
     return Change(ChangeKind.MODIFIED, entry.path)
 

@@ -49,16 +49,16 @@ def repair(parts: StoreParts) -> list[str]:
             raise StorageError(f"cannot repair the links in {parts.paths.home} ({error})") from error
 
 
-def changes(parts: StoreParts, layer_id: str) -> list[Change]:
-    """What the layer changes in those below it."""
+def changes(parts: StoreParts, layer_id: str, *, exact: bool = False) -> list[Change]:
+    """What the layer changes in those below it; *exact*: directories with other owners, times, attributes too."""
     directories = stack(parts, layer_id)
     with _reading(layer_id):
         if not directories.whole:
             try:
-                return upper_changes.changes(directories.upper, directories.lowers)
+                return upper_changes.changes(directories.upper, directories.lowers, exact=exact)
             except NeedsMergedView:
                 pass
-        return merged.changes(_trees(parts, directories))
+        return merged.changes(_trees(parts, directories), exact=exact)
 
 
 def write_layer(parts: StoreParts, layer_id: str, sink: BinaryIO) -> None:

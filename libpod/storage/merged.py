@@ -41,10 +41,10 @@ class Trees:
     """An existing directory, used only by kernels that cannot keep an overlay detached."""
 
 
-def changes(trees: Trees) -> list[Change]:
-    """What the layer changes in those below it."""
+def changes(trees: Trees, *, exact: bool = False) -> list[Change]:
+    """What the layer changes in those below it; with *exact*, also directories of which only the time changed."""
     with _views(trees) as (new, old):
-        return _compare(new, old, "", 0)
+        return _compare(new, old, "", 0, exact=exact)
 
 
 def write_layer(trees: Trees, sink: BinaryIO) -> None:
@@ -113,7 +113,7 @@ def _entry(directory: int, path: str) -> UpperEntry:
     )
 
 
-def _compare(new: int, old: int | None, path: str, depth: int) -> list[Change]:
+def _compare(new: int, old: int | None, path: str, depth: int, *, exact: bool = False) -> list[Change]:
     """The changes inside one directory; *old* is None where the lower layers have no such directory."""
     if depth > MAX_DEPTH:
         raise StorageError(f"{path[:80]}… is nested deeper than {MAX_DEPTH} directories")
@@ -129,13 +129,17 @@ def _compare(new: int, old: int | None, path: str, depth: int) -> list[Change]:
         kind = None
         if then is None:
             kind = ChangeKind.ADDED
-        elif _differs(now, then) or _texts(new, name, now) != _texts(old, name, then):
+        elif (
+            _differs(now, then)
+            or (exact and now.st_mtime_ns != then.st_mtime_ns)
+            or _texts(new, name, now) != _texts(old, name, then)
+        ):
             kind = ChangeKind.MODIFIED
         below: list[Change] = []
         if stat.S_ISDIR(now.st_mode):
             with _opened(new, name) as here, _opened(old if _is_directory(then) else None, name) as there:
                 if here is not None:
-                    below = _compare(here, there, inside, depth + 1)
+                    below = _compare(here, there, inside, depth + 1, exact=exact)
         if kind is not None or below:
             found.append(Change(kind or ChangeKind.MODIFIED, inside))
         found += below

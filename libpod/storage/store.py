@@ -222,9 +222,13 @@ class Store:
 
     # ---- content ----------------------------------------------------------------------------------------------
 
-    def changes(self, ctr_id: str) -> list[Change]:
-        """What the container changed in its image, in podman's order."""
-        return self.layer_changes(containers.require(self._parts, ctr_id).layer_id)
+    def changes(self, ctr_id: str, *, exact: bool = False) -> list[Change]:
+        """What the container changed in its image, in podman's order.
+
+        podman does not notice that only the owner or the attributes of a directory changed; *exact* does.
+        """
+        layer_id = containers.require(self._parts, ctr_id).layer_id
+        return content.changes(self._parts, layer_id, exact=exact)
 
     def layer_changes(self, layer_id: str) -> list[Change]:
         """What a layer, of a container or of an image, changes in those below it."""

@@ -156,7 +156,7 @@ def test_what_an_engine_makes_anew_does_not_travel(overlays: Callable[[str], Ove
     )
     tree = container.diff().tree
     assert tree is not None
-    assert {entry.path for entry in tree.entries} == {"etc", "etc/mine", "run/foo"}
+    assert {entry.path for entry in tree.entries} == {"", "etc", "etc/mine", "run", "run/foo"}
 
 
 def test_a_mount_point_in_the_root_stays_empty(overlays: Callable[[str], Overlay]) -> None:
@@ -169,7 +169,18 @@ def test_a_mount_point_in_the_root_stays_empty(overlays: Callable[[str], Overlay
     finally:
         subprocess.run(["umount", container.root / "data/vol"], check=True)
     assert tree is not None
-    assert [entry.path for entry in tree.entries] == ["data", "data/vol"]
+    assert [entry.path for entry in tree.entries] == ["", "data", "data/vol"]
+
+
+def test_a_deleted_name_that_is_not_utf8_travels_unless_podman_would_delete_another(
+    overlays: Callable[[str], Overlay],
+) -> None:
+    container = overlays("c")
+    changes = [PathChange("D", "/caf\udce9"), PathChange("D", "/th\udce9")]
+    (container.root / "th\ufffd").write_text("that other file")
+    diff = rootfs_diff(changes, container.root)
+    assert diff.deleted == ("/caf\udce9",)
+    assert diff.deleted_document == b'[\n  "/caf\\udce9"\n]'
 
 
 def test_the_list_of_deleted_paths_has_one_line_for_a_tree(overlays: Callable[[str], Overlay]) -> None:
