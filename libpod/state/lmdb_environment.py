@@ -100,6 +100,9 @@ class LmdbEnvironment:
         with self._alone():
             environment = self._opened()
             try:
+                if environment.reader_check() and not request.followed:
+                    # Readers that were killed kept old pages from being used again: there may be room now.
+                    return
                 before = environment.info()["map_size"]
                 # 0 takes over the size that the file says.
                 environment.set_mapsize(0)
@@ -145,7 +148,8 @@ class LmdbEnvironment:
         me = threading.get_ident()
         while True:
             with self._state:
-                while self._closed_to is not None and self._closed_to != me:
+                # Whoever is inside already may go further in: the one who waits to be alone waits for its end.
+                while self._closed_to is not None and self._closed_to != me and me not in self._inside:
                     self._state.wait()
                 self._check_process()
                 if self._environment is not None and self._is_current():
@@ -176,9 +180,11 @@ class LmdbEnvironment:
             while self._closed_to is not None:
                 self._state.wait()
             self._closed_to = me
-            while self._inside:
-                self._state.wait()
+        # From here on, whatever interrupts the wait or the block, the gate opens again.
         try:
+            with self._state:
+                while self._inside:
+                    self._state.wait()
             yield
         finally:
             with self._state:
@@ -218,6 +224,8 @@ class LmdbEnvironment:
                 sync=self.durable,
                 metasync=self.durable,
                 readahead=False,
+                # A cached reader would keep its place in the table of readers across a fork.
+                max_spare_txns=0,
             )
         except lmdb.Error as error:
             raise self._translated(error) from error

@@ -16,7 +16,7 @@ PATIENCE = 60.0
 class Child:
     """A forked child that runs *work* and then ends; *work* may `say` lines to the parent."""
 
-    def __init__(self, work: Callable[[Callable[[str], None]], None]) -> None:
+    def __init__(self, work: Callable[[Callable[[str], None]], None], *, patience: float = PATIENCE) -> None:
         source, sink = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
@@ -32,7 +32,7 @@ class Child:
         os.close(sink)
         self._source = source
         self._text = b""
-        self._deadline = time.monotonic() + PATIENCE
+        self._deadline = time.monotonic() + patience
 
     def wait_for(self, line: str) -> None:
         """Wait until the child has said *line*."""

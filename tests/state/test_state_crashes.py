@@ -108,19 +108,30 @@ def oracle(steps: list[Step]) -> MemoryState:
 
 @pytest.mark.slow
 def test_after_a_kill_everything_committed_is_there_and_nothing_by_half(tmp_path: Path) -> None:
+    survive(tmp_path, kills=KILLS, seed=4)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", range(10))
+def test_soak_kills(tmp_path: Path, seed: int) -> None:
+    survive(tmp_path, kills=100, seed=seed)
+
+
+def survive(root: Path, *, kills: int, seed: int) -> None:
+    """Kill a writer again and again, and compare what it left with what it had done."""
+
     def opened() -> LmdbState:
         # A small map: processes die while it grows, too.
-        return LmdbState(tmp_path / "d", tmp_path / "v", initial_map=1 << 16)
+        return LmdbState(root / "d", root / "v", initial_map=1 << 16)
 
-    dice = random.Random(4)
+    dice = random.Random(seed)
     past: list[Step] = []
-    swept: list[str] = []
-    started = time.monotonic()
-    for kill in range(KILLS):
-        seed = dice.random()
+    for kill in range(kills):
+        life = dice.random()
 
-        def work(say: Callable[[str], None], seed: float = seed) -> None:
-            own = random.Random(seed)
+        def work(say: Callable[[str], None], life: float = life) -> None:
+            own = random.Random(life)
             store = opened()
             store.refresh()
             say("ready")
@@ -133,10 +144,10 @@ def test_after_a_kill_everything_committed_is_there_and_nothing_by_half(tmp_path
         time.sleep(dice.random() * 0.03)
         count = child.kill().count("done")
 
-        own = random.Random(seed)
+        own = random.Random(life)
         steps = [a_step(own) for _ in range(count + 1)]
         store = opened()
-        swept += store.repair()
+        store.repair()
         assert store.repair(thorough=True) == [], f"kill {kill}"
         found = seen(store)
         store.close()
@@ -145,8 +156,6 @@ def test_after_a_kill_everything_committed_is_there_and_nothing_by_half(tmp_path
         if found != seen(oracle(past)):
             past.append(steps[count])
             assert found == seen(oracle(past)), f"kill {kill} after {count} steps"
-        if time.monotonic() - started > 60:
-            break
     assert past
 
 

@@ -18,7 +18,7 @@ from libpod.model.container_state import ContainerState, ExecSession, ExitRecord
 from libpod.state.base import Claim
 from libpod.state.lmdb_environment import INITIAL_MAP
 from libpod.state.lmdb_state import LmdbState
-from tests.state.children import Child
+from tests.state.children import PATIENCE, Child
 from tests.state.samples import a_container, an_id, running
 
 SECONDS = 3.0
@@ -69,9 +69,21 @@ def lived(store: LmdbState, name: str, dice: random.Random) -> str | None:
 
 @pytest.mark.slow
 def test_processes_and_threads_lose_nothing_and_read_their_own_writes(tmp_path: Path) -> None:
+    live_together(tmp_path, processes=PROCESSES, seconds=SECONDS)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_soak_eight_processes_for_a_minute(tmp_path: Path) -> None:
+    live_together(tmp_path, processes=8, seconds=60.0)
+
+
+def live_together(root: Path, *, processes: int, seconds: float) -> None:
+    """Processes of THREADS threads make and remove containers of one store for some time."""
+
     def work(say: Callable[[str], None]) -> None:
-        store = opened(tmp_path, initial_map=1 << 16)
-        end = time.monotonic() + SECONDS
+        store = opened(root, initial_map=1 << 16)
+        end = time.monotonic() + seconds
         failures: list[BaseException] = []
 
         def live(thread: int) -> None:
@@ -95,10 +107,10 @@ def test_processes_and_threads_lose_nothing_and_read_their_own_writes(tmp_path: 
             raise failures[0]
         store.close()
 
-    opened(tmp_path, initial_map=1 << 16).refresh()
-    children = [Child(work) for _ in range(PROCESSES)]
+    opened(root, initial_map=1 << 16).refresh()
+    children = [Child(work, patience=seconds + PATIENCE) for _ in range(processes)]
     left = {line.split()[1] for child in children for line in child.finish()}
-    store = opened(tmp_path)
+    store = opened(root)
     assert set(store.container_ids()) == left
     assert left
     assert store.claims() == []
