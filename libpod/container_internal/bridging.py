@@ -105,6 +105,41 @@ def disconnect(held: LockedContainer) -> None:
         holds_of(services).release(held.id)
 
 
+def connect_more(held: LockedContainer, namespace: Path, network: str) -> dict[str, Any]:
+    """Connect a running container to *network*, which its record has already; returns that network's status."""
+    known = definitions_of(held.services)
+    networks = {name: known.get_or_default(name) for name in held.config.networks}
+    addresses = _claimed(held, held.config, networks)
+    request = request_for(held.config, namespace, networks, addresses)
+    status = backend_of(held.services).connect(request, [network])
+    plain: dict[str, Any] = msgspec.to_builtins(status)
+    return plain
+
+
+def disconnect_some(held: LockedContainer, before: ContainerConfig, namespace: Path, network: str) -> None:
+    """Disconnect a running container from *network*, which its record *before* had."""
+    known = definitions_of(held.services)
+    networks = {name: _definition_or_stand_in(known, name) for name in before.networks}
+    status = msgspec.convert(held.state.network_status, dict[str, StatusBlock])
+    _tell_neighbours(
+        held.services,
+        before,
+        {network: networks[network]},
+        {name: block for name, block in status.items() if name == network},
+        gone=True,
+    )
+    addresses = _addresses_claimed_by(held.services, held.id)
+    backend_of(held.services).disconnect(request_for(before, namespace, networks, addresses), [network])
+
+
+def reload(held: LockedContainer, namespace: Path) -> None:
+    """Load the host's rules for a running container again."""
+    known = definitions_of(held.services)
+    networks = {name: _definition_or_stand_in(known, name) for name in held.config.networks}
+    addresses = _addresses_claimed_by(held.services, held.id)
+    backend_of(held.services).reload(request_for(held.config, namespace, networks, addresses))
+
+
 def hold_on_host(held: LockedContainer) -> None:
     """From now on nobody is refused who speaks to the container; ended by its next set-up, its removal, or time."""
     addresses = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libpod.define.errors import InvalidArgumentError, NetworkError
@@ -68,6 +68,7 @@ def test_a_wish_for_one_subnet_leaves_the_other_to_us():
     assert choose(network(V4, V6), (), static=["fd00::abcd"]) == ("10.5.0.2", "fd00::abcd")
 
 
+@settings(deadline=None)
 @given(
     st.integers(16, 30),
     st.sets(st.integers(0, 200), max_size=60),
@@ -82,9 +83,9 @@ def test_what_is_chosen_is_free_and_inside(prefix, taken, last):
     try:
         (address,) = choose(network(subnet), busy, last=previous)
     except NetworkError:
-        assert {str(host) for host in net.hosts()} <= {*busy, subnet.gateway}
+        assert net.num_addresses - 2 <= len({*busy, subnet.gateway})
         return
-    assert ipaddress.ip_address(address) in set(net.hosts())
+    assert net[1] <= ipaddress.ip_address(address) <= net[-2]
     assert address not in busy
     assert address != subnet.gateway
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 import libpod
+from libpod import runtime_networks
 from libpod.container_internal import bridging
+from libpod.define.errors import NetworkInUseError
+from libpod.define.ids import new_id
+from libpod.linux.namespaces import create_network_namespace
+from libpod.network.base import ContainerNetwork, NetworkAttachment
 from libpod.network.creation import NetworkCreateOptions, new_definition
 from tests.engines import lines, until
 from tests.network.conftest import Machine
@@ -91,3 +98,93 @@ def test_containers_of_one_network_know_each_other_by_hosts_files(runtime, host,
         host.do(lambda: first.remove(force=True, timeout=0))
     finally:
         definitions.remove("front")
+
+
+@pytest.fixture
+def networks(runtime):
+    """Makes networks, which end with the test."""
+    made = []
+
+    def make(name: str, **options):
+        definition = runtime_networks.create_network(
+            runtime._services, NetworkCreateOptions(name=name, **options)
+        )
+        made.append(name)
+        return definition
+
+    yield make
+    for name in made:
+        with contextlib.suppress(libpod.NoSuchNetworkError):
+            runtime_networks.remove_network(runtime._services, name, force=True)
+
+
+def test_a_network_is_made_listed_used_and_removed(runtime, host, networks):
+    services = runtime._services
+    made = networks("front", dns=False)
+    assert [item.name for item in runtime_networks.networks(services)] == ["front", "podman"]
+    assert runtime_networks.get_network(services, made.id[:10]) == made
+    container = runtime.create("bb:1", "true", network="front")
+    with pytest.raises(NetworkInUseError, match=container.id[:12]):
+        runtime_networks.remove_network(services, "front")
+    assert runtime_networks.prune_networks(services) == []
+    container.remove()
+    assert runtime_networks.prune_networks(services) == ["front"]
+    assert not runtime_networks.definitions_of(services).exists("front")
+
+
+def test_a_running_container_joins_and_leaves_a_network(runtime, host, networks):
+    services = runtime._services
+    networks("front", dns=False)
+    container = host.do(lambda: runtime.run("bb:1", "sleep", "1000", name="walker"))
+    host.do(lambda: runtime_networks.connect_network(services, "front", container.id))
+    status = container.state().network_status
+    assert list(status) == ["podman", "front"]
+    assert list(status["front"]["interfaces"]) == ["eth1"]
+    front = status["front"]["interfaces"]["eth1"]["subnets"][0]["ipnet"].partition("/")[0]
+    hosts = services.run_directory(container.id) / "hosts"
+    assert front in hosts.read_text()
+    with pytest.raises(libpod.InvalidStateError, match="already"):
+        host.do(lambda: runtime_networks.connect_network(services, "front", container.id))
+    host.do(lambda: runtime_networks.disconnect_network(services, "podman", container.id))
+    assert list(container.state().network_status) == ["front"]
+    assert "libpod0" not in host.links()
+    host.do(lambda: container.restart(timeout=0))
+    assert list(container.state().network_status) == ["front"]
+    host.do(lambda: runtime_networks.disconnect_network(services, "front", container.id))
+    assert container.state().network_status == {}
+    host.do(lambda: container.remove(force=True, timeout=0))
+    assert host.links() == {"lo"}
+
+
+def test_a_flushed_firewall_is_loaded_again(runtime, host):
+    container = host.do(lambda: runtime.run("bb:1", "sh", "-c", SERVE, hostname="web", publish=["8080:80"]))
+    until(lambda: answer_of(host, 8080))
+    host.sh("nft", "flush", "ruleset")
+    assert answer_of(host, 8080) == b""
+    host.do(lambda: runtime_networks.reload_networks(runtime._services, [container.id]))
+    assert until(lambda: answer_of(host, 8080)) == b"served by web\n"
+    host.do(lambda: container.remove(force=True, timeout=0))
+
+
+def test_remains_of_a_container_that_is_forgotten_are_swept(runtime, host):
+    services = runtime._services
+    keeper = host.do(lambda: runtime.run("bb:1", "sleep", "1000"))
+    definition = runtime_networks.get_network(services, "podman")
+    forgotten = new_id()
+    namespace = services.paths.netns(forgotten)
+    create_network_namespace(namespace)
+    lost = ContainerNetwork(
+        container_id=forgotten,
+        container_name="lost",
+        namespace=namespace,
+        attachments=(NetworkAttachment(definition=definition, interface="eth0", addresses=("10.77.9.9",)),),
+    )
+    host.do(lambda: bridging.backend_of(services).setup(lost))
+    found = host.do(lambda: runtime_networks.remove_strays(services))
+    assert {(stray.kind, stray.container_id) for stray in found} == {
+        ("link", forgotten),
+        ("namespace", forgotten),
+    }
+    assert host.do(lambda: runtime_networks.remove_strays(services)) == []
+    host.do(lambda: keeper.remove(force=True, timeout=0))
+    assert host.links() == {"lo"}
