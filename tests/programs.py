@@ -38,7 +38,26 @@ int main(int argc, char **argv) {
 """
 """Holds a lock on /tmp/lock and counts; with an argument it only tries."""
 
-SOURCES = {"threads": THREADS, "locker": LOCKER}
+STEPPER = r"""
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+static void put(int fd, int number) {
+    char text[16];
+    int length = snprintf(text, sizeof text, "%09d\n", number);
+    if (pwrite(fd, text, length, 0) != length) _exit(1);
+}
+int main(void) {
+    int root = open("/var/counter", O_RDWR | O_CREAT, 0600);
+    int volume = open("/data/counter", O_RDWR | O_CREAT, 0600);
+    int shm = open("/dev/shm/counter", O_RDWR | O_CREAT, 0600);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (int i = 1;; i++) { put(root, i); put(volume, i); put(shm, i); printf("%d\n", i); usleep(500); }
+}
+"""
+"""Writes its count, two thousand times a second, to the root, to a volume, to /dev/shm and to its log, in this order."""
+
+SOURCES = {"threads": THREADS, "locker": LOCKER, "stepper": STEPPER}
 
 
 def compile_all(directory: Path) -> Path:

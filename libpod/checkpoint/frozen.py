@@ -120,7 +120,9 @@ def freeze_paths(
     """The entries *paths* (relative to *root*) and everything under those in *recurse*, each once, parents first.
 
     *exclude* names paths that are left out, not what is under them. A path that has vanished is left out. The empty
-    path is the root itself, whose name in the tar is ``./``. Directories on another file system are entries without content, because they are mount points.
+    path is the root itself, whose name in the tar is ``./``.
+
+    Directories on another file system are entries without content, because they are mount points.
     """
     with _Freezer(root, prefix="") as freezer:
         everything = set(paths)

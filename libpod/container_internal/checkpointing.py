@@ -36,6 +36,7 @@ from libpod.container_internal import exporting, lifecycle, networking, prefligh
 from libpod.container_internal.explaining import explained
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.launching import NO_PROCESSES, bundle_for, identity_of_init, launched_of
+from libpod.container_internal.log_of_now import await_log
 from libpod.container_internal.root_times import tmp_time_kept
 from libpod.define.errors import ArchiveError, CheckpointError, LibpodError, OciRuntimeError
 from libpod.define.status import ContainerStatus, Operation
@@ -132,6 +133,7 @@ def _standing(
             )
         if options.export is not None:
             with timeline.phase(GATHERING):
+                await_log(held)
                 export = exporting.gather(held, options, images=images)
             if options.keeps_running:
                 with timeline.phase(COPYING):
