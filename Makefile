@@ -11,7 +11,7 @@ export LIBPOD_REQUIRE_ALL := 1
 # The interpreter's own variables would let a caller's environment decide what is tested.
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: help setup demo test lint format typecheck soak bench wheel clean
+.PHONY: help setup peers demo test lint format typecheck soak bench wheel clean
 
 help:
 	@echo "make setup   prepare this machine and .venv (needs root; docs/setup.md says what it does)"
@@ -26,10 +26,14 @@ help:
 setup:
 	@scripts/setup
 
+# The engines of a newer release that the tests hand archives to.
+peers:
+	@scripts/setup --peers
+
 demo: setup
 	@$(PYTHON) examples/migrate.py
 
-test: lint
+test: lint peers
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
 
 lint: setup

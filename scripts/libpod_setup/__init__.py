@@ -8,6 +8,7 @@
     criu          decides which CRIU is good enough, installs one if none is
     criu_probe    freezes and thaws a real process
     criu_prefix   a CRIU with libraries of its own under a private prefix
+    peers         podman 5 and checkpointctl of a newer release, for the tests only
     apt_sources   reads the system's apt configuration (pure)
     private_apt   an apt that shares nothing with the system's but the mirror
     releases      which newer releases are worth a look (pure)

@@ -9,6 +9,9 @@ VENV = REPOSITORY / ".venv"
 CRIU_PREFIX = Path("/opt/libpod-criu")
 """Holds one folder for each version that was unpacked, and `bin/criu`. The library looks there by itself."""
 
+PEERS_PREFIX = Path("/opt/libpod-peers")
+"""Engines of a newer release that the tests hand archives to; made on demand, nothing but the tests looks there."""
+
 STATE = Path("/var/lib/libpod-setup")
 """What the set-up remembers about this machine; nothing breaks when it is deleted."""
 

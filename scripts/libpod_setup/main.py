@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from libpod_setup import criu, layout, packages, venv
+from libpod_setup import criu, layout, packages, peers, venv
 from libpod_setup.commands import SetupError, say
 from libpod_setup.files import locked
 
@@ -16,7 +16,12 @@ def main(argv: Sequence[str]) -> int:
         prog="scripts/setup",
         description="Make this machine and this checkout ready for libpod: system packages, .venv, CRIU.",
     )
-    parser.parse_args(argv)
+    parser.add_argument(
+        "--peers",
+        action="store_true",
+        help="also unpack podman 5 of a newer release, for the tests that hand archives over to it",
+    )
+    arguments = parser.parse_args(argv)
     began = time.monotonic()
     try:
         require_root_on_linux()
@@ -24,6 +29,8 @@ def main(argv: Sequence[str]) -> int:
             packages.ensure()
             venv.ensure()
             found = criu.ensure()
+            if arguments.peers:
+                peers.ensure()
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1

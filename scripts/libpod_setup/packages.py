@@ -41,6 +41,7 @@ NEEDED = (
     # The original, which the tests compare with and hand checkpoints to.
     Package(name="podman", program="podman"),
     Package(name="buildah", program="buildah"),
+    Package(name="catatonit", program="catatonit"),  # what a pod's infra container runs
     Package(name="netavark", optional=True),
     Package(name="aardvark-dns", optional=True),
     Package(name="docker-registry", optional=True),  # the registry that image tests pull from

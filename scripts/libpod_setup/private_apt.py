@@ -75,11 +75,11 @@ class PrivateApt:
         policy = attempt(["apt-cache", *self._options, "policy", package]).stdout
         return candidate_in(policy)
 
-    def fetch_with_libraries(self, package: str) -> list[Path]:
-        """Download *package* and everything that it depends on."""
+    def fetch_with_libraries(self, *packages: str) -> list[Path]:
+        """Download *packages* and everything that they depend on."""
         run(
             ["apt-get", *self._options, "--quiet=2", "--yes", "--no-install-recommends", "--download-only",
-             "install", package],
+             "install", *packages],
             timeout=600,
         )  # fmt: skip
         return sorted(self.archives.glob("*.deb"))
