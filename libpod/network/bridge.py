@@ -51,7 +51,8 @@ class BridgeBackend(NetworkBackend):
 
     def __init__(self, run_directory: Path, *, aardvark: str | None = None) -> None:
         """*aardvark* is the program that serves names (`aardvark.find_aardvark`), None for no DNS."""
-        digest = hashlib.sha256(os.fsencode(run_directory)).hexdigest()
+        # Resolved, since /var/run and /run are one directory and must be one owner.
+        digest = hashlib.sha256(os.fsencode(os.path.realpath(run_directory))).hexdigest()
         self.owner = digest[:8]
         self.group = int(digest[:8], 16) >> 1 | 1
         self.firewall = Firewall(f"libpod_{self.owner}")
