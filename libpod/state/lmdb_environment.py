@@ -12,9 +12,10 @@ LMDB's rules, which this module keeps so that nobody else has to know them:
 * A reader that was killed keeps its slot, and the pages it saw cannot be reused: dead readers are cleared when an
   environment is opened, and when the table of readers is full. A writer that was killed leaves the write lock to the
   next one, and nothing of its transaction is ever seen.
-* A forked child must not use the handle it inherits. Forking waits until no transaction of this process is open; the
-  child then closes its copy and opens the environment afresh at first use. A child made by other means than os.fork
-  is refused with a sentence.
+* A forked child must not use, nor even close, a handle that it inherits: what it shares with its parent are places in
+  the table of readers. So os.fork waits until no transaction of this process is open and closes the environment;
+  parent and child open it again at first use, which takes some 0.1 ms. (Starting a program goes another way and costs
+  nothing.) A child made behind Python's back is refused with a sentence.
 * An environment whose directory was deleted under us (a reboot's clean-up, `rm -rf /run/…`) would live on as a ghost
   that no other process sees. `entered` notices that the file behind the name is another one and opens that.
 
@@ -138,7 +139,10 @@ class LmdbEnvironment:
         """How many transactions of all processes read at this moment."""
         environment = self._enter()
         try:
-            return sum(1 for line in environment.readers().splitlines()[1:] if line.strip())
+            # "pid thread transaction" a line; "-" stands for a place that is kept without reading.
+            return sum(
+                not line.endswith("-") for line in environment.readers().split("\n")[1:] if line.strip()
+            )
         finally:
             self._leave()
 
@@ -151,7 +155,8 @@ class LmdbEnvironment:
                 # Whoever is inside already may go further in: the one who waits to be alone waits for its end.
                 while self._closed_to is not None and self._closed_to != me and me not in self._inside:
                     self._state.wait()
-                self._check_process()
+                if self._environment is not None:
+                    self._check_process()
                 if self._environment is not None and self._is_current():
                     self._inside[me] = self._inside.get(me, 0) + 1
                     return self._environment
@@ -224,8 +229,6 @@ class LmdbEnvironment:
                 sync=self.durable,
                 metasync=self.durable,
                 readahead=False,
-                # A cached reader would keep its place in the table of readers across a fork.
-                max_spare_txns=0,
             )
         except lmdb.Error as error:
             raise self._translated(error) from error
@@ -281,7 +284,7 @@ class LmdbEnvironment:
     # -- forking --------------------------------------------------------------------------------------------------
 
     def before_fork(self) -> None:
-        """Wait until no other thread has a transaction open, and keep new ones out."""
+        """Wait until no other thread has a transaction open, keep new ones out, and close."""
         me = threading.get_ident()
         self._state.acquire()
         while self._closed_to is not None:
@@ -289,21 +292,14 @@ class LmdbEnvironment:
         self._closed_to = me
         while any(thread != me for thread in self._inside):
             self._state.wait()
-
-    def after_fork_in_parent(self) -> None:
-        """Open the gate again."""
-        self._closed_to = None
-        self._state.notify_all()
-        self._state.release()
-
-    def after_fork_in_child(self) -> None:
-        """Drop the inherited handle, unless a transaction of the forking thread is open in it."""
-        self._closed_to = None
-        # A transaction of the forking thread, were there one, is the parent's: its slot in the shared table of
-        # readers must not be given back from here. Then the handle stays as it is, and is refused by its pid.
+        # A transaction of the forking thread, were there one, keeps it open: then the child is refused by its pid.
         if not self._inside:
             self._close()
-            self._pid = os.getpid()
+
+    def after_fork(self) -> None:
+        """Open the gate again, in the parent and in the child."""
+        self._closed_to = None
+        self._state.notify_all()
         self._state.release()
 
 
@@ -342,18 +338,10 @@ def _before_fork() -> None:
         environment.before_fork()
 
 
-def _after_fork_in_parent() -> None:
+def _after_fork() -> None:
     for environment in _registry.values():
-        environment.after_fork_in_parent()
+        environment.after_fork()
     _registry_lock.release()
 
 
-def _after_fork_in_child() -> None:
-    for environment in _registry.values():
-        environment.after_fork_in_child()
-    _registry_lock.release()
-
-
-os.register_at_fork(
-    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
