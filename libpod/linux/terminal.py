@@ -38,6 +38,20 @@ def terminal_size(descriptor: int) -> TerminalSize:
     return TerminalSize(rows=size.lines, columns=size.columns)
 
 
+def terminal_size_of(pid: int) -> TerminalSize | None:
+    """The size of the terminal that is the standard input of process *pid*; None when there is none."""
+    try:
+        descriptor = os.open(f"/proc/{pid}/fd/0", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # gone, not ours to look at, or a socket
+        return None
+    try:
+        return terminal_size(descriptor)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
 def raw_mode(descriptor: int) -> Iterator[None]:
     """Hand every key through unchanged for the duration of the block; the old settings come back whatever happens.

@@ -4,7 +4,8 @@ conmon's attach socket keeps packets apart. From conmon: one byte (2 stdout, 3 s
 the end of the connection is the end of the container, or of conmon. To conmon: raw input, at most 32768 bytes a
 packet, the rest of a longer one is lost; an empty packet would end the input.
 
-There is no history: a client sees what is produced after it connected. Between create and start nothing was produced.
+There is no history: a client sees what is produced after conmon took it. Between create and start nothing was produced;
+clients are taken in their order, so that the first one misses nothing of what a start brings.
 
 **A client that does not read stops the container**: conmon blocks, its log stands still, the container blocks on a
 full pipe. So by default a thread of ours reads at once and keeps up to `buffer` bytes; a consumer that falls further
@@ -19,6 +20,7 @@ from __future__ import annotations
 import collections
 import enum
 import errno
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -92,15 +94,25 @@ class AttachStream:
         """The next piece of output; None at the end."""
         return _receive(self._connection) if self._reader is None else self._reader.next()
 
-    def send(self, data: bytes | memoryview) -> bool:
-        """Send input; False when nobody takes it any more. Blocks while the container does not read.
+    def send(self, data: bytes | memoryview, *, unless: int | None = None) -> bool:
+        """Send input; False when nobody takes it any more. Blocks while the container does not read, but gives up
+        (False) when the descriptor *unless* becomes readable.
 
         A container made without open stdin and without terminal ignores input.
         """
         view = memoryview(data).cast("B")
+        poller = select.poll()
+        poller.register(self._connection, select.POLLOUT)
+        if unless is not None:
+            poller.register(unless, select.POLLIN)
         try:
-            for start in range(0, len(view), MAX_INPUT):
-                self._connection.sendall(view[start : start + MAX_INPUT], socket.MSG_NOSIGNAL)
+            while view:
+                try:
+                    sent = self._connection.send(view[:MAX_INPUT], socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
+                    view = view[sent:]
+                except BlockingIOError:
+                    if any(descriptor == unless for descriptor, _ in poller.poll()):
+                        return False
         except (BrokenPipeError, ConnectionResetError):
             return False
         except OSError as error:

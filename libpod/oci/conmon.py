@@ -125,6 +125,8 @@ class ConmonRuntime(OciRuntime):
             raise runtime_error(Phase.UPDATE, bundle.name, text) from error
 
     def delete(self, bundle: Bundle, *, init: ProcessIdentity | None = None, force: bool = False) -> None:
+        if force:
+            launch.end_stray_launch(self._programs, bundle)
         deleting.delete(self._programs, bundle, init=init, force=force)
 
     def exit_status(self, bundle: Bundle) -> ExitStatus | None:
@@ -148,7 +150,13 @@ class ConmonRuntime(OciRuntime):
         return AttachStream.connect(bundle.attach_socket, f"container {bundle.name}", buffer=buffer)
 
     def resize(self, bundle: Bundle, rows: int, columns: int) -> None:
-        control.resize(bundle.control_fifo, f"container {bundle.name}", rows, columns)
+        control.resize(
+            bundle.control_fifo,
+            f"container {bundle.name}",
+            rows,
+            columns,
+            pid=_pid_in(bundle.pid_file) if bundle.terminal else None,
+        )
 
     def reopen_log(self, bundle: Bundle) -> None:
         control.reopen_log(bundle.control_fifo, f"container {bundle.name}")
@@ -165,3 +173,10 @@ class ConmonRuntime(OciRuntime):
 
     def stats(self, bundle: Bundle) -> cgroup_stats.CgroupStats:
         return cgroup_stats.read(cgroups.group_path(bundle.cgroup_path))
+
+
+def _pid_in(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None

@@ -18,9 +18,14 @@ import time
 from pathlib import Path
 
 from libpod.define.errors import InvalidArgumentError, InvalidStateError
+from libpod.linux.terminal import TerminalSize, terminal_size_of
 
 SPACING = 0.02
 """Seconds between two messages."""
+PATIENCE = 0.3
+"""Seconds after which a resize that shows no effect is said again …"""
+ATTEMPTS = 5
+"""… and how often, on a machine that may be very busy."""
 MAX_SIZE = 1000
 """The largest window conmon 2.2 accepts, in either direction."""
 
@@ -28,11 +33,30 @@ _lock = threading.Lock()
 _last_sent: dict[Path, float] = {}
 
 
-def resize(fifo: Path, subject: str, rows: int, columns: int) -> None:
-    """Set the size of the terminal behind *fifo*; *subject* names it in errors."""
+def resize(fifo: Path, subject: str, rows: int, columns: int, *, pid: int | None = None) -> None:
+    """Set the size of the terminal behind *fifo*; *subject* names it in errors.
+
+    conmon does it in its own time. With the *pid* of a process at that terminal this waits until it is done (so that a
+    program which is started next sees the size), and says it again when conmon has lost the line.
+    """
     if not (0 <= rows <= MAX_SIZE and 0 <= columns <= MAX_SIZE):
         raise InvalidArgumentError(f"a terminal of {rows} rows and {columns} columns is out of range")
-    _send(fifo, subject, f"1 {rows} {columns}\n")
+    wanted = TerminalSize(rows, columns)
+    for _ in range(ATTEMPTS):
+        _send(fifo, subject, f"1 {rows} {columns}\n")
+        if pid is None or _has_size(pid, wanted):
+            return
+
+
+def _has_size(pid: int, wanted: TerminalSize) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    pause = 0.0002
+    while (size := terminal_size_of(pid)) is not None and size != wanted:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 2, 0.01)
+    return True
 
 
 def reopen_log(fifo: Path, subject: str) -> None:

@@ -63,8 +63,8 @@ def copy_attached(
     detached = threading.Event()
     sinks = {Stream.STDOUT: _writer(stdout), Stream.STDERR: _writer(stderr)}
 
-    def forward(data: bytes) -> bool:
-        return stream.send(data)
+    def forward(data: bytes, over: int) -> bool:
+        return stream.send(data, unless=over)
 
     def let_go() -> None:
         detached.set()
@@ -105,8 +105,9 @@ def copy_exec(
         pipe = process.stdin
         os.set_blocking(pipe.fileno(), False)
         # Without detach keys: letting go of a process that writes into our pipes would end it.
+        end = process.exit_fileno()
         with _copying_input(
-            stdin, "", lambda data: _write_pipe(pipe.fileno(), data, process.exit_fileno()), pipe.close
+            stdin, "", lambda data, over: _write_pipe(pipe.fileno(), data, (over, end)), pipe.close
         ):
             _drain(process, sinks)
     return process.wait()
@@ -136,11 +137,12 @@ def _drain(process: ExecProcess, sinks: dict[int, Callable[[bytes], None]]) -> N
             return
 
 
-def _write_pipe(descriptor: int, data: bytes, end: int) -> bool:
-    """Write all of *data*; False when the process does not take it any more, or has ended."""
+def _write_pipe(descriptor: int, data: bytes, ends: tuple[int, ...]) -> bool:
+    """Write all of *data*; False when the process does not take it any more, or one of *ends* is readable."""
     poller = select.poll()
     poller.register(descriptor, select.POLLOUT)
-    poller.register(end, select.POLLIN)
+    for end in ends:
+        poller.register(end, select.POLLIN)
     view = memoryview(data)
     while view:
         ready = dict(poller.poll())
@@ -164,11 +166,14 @@ def _write_pipe(descriptor: int, data: bytes, end: int) -> bool:
 def _copying_input(
     stdin: Readable | int | None,
     detach_keys: str,
-    forward: Callable[[bytes], bool],
+    forward: Callable[[bytes, int], bool],
     at_end: Callable[[], None],
     at_detach: Callable[[], None] | None = None,
 ) -> Iterator[None]:
-    """Copy input in a thread of its own for the duration of the block."""
+    """Copy input in a thread of its own for the duration of the block.
+
+    *forward* gets a descriptor that becomes readable when it must give up.
+    """
     if stdin is None:
         yield
         return
@@ -190,7 +195,7 @@ def _copying_input(
     def copy() -> None:
         while data := read():
             data, detach = keys.feed(data)
-            if data and not forward(data):
+            if data and not forward(data, over):
                 return
             if detach and at_detach is not None:
                 at_detach()
@@ -198,7 +203,7 @@ def _copying_input(
         if stopping.is_set():
             return
         rest = keys.rest()
-        if not rest or forward(rest):
+        if not rest or forward(rest, over):
             at_end()
 
     stopping = threading.Event()

@@ -168,7 +168,11 @@ def _make_directory(bundle: Bundle, request: ExecRequest, stack: contextlib.Exit
     for name in ("oci-log", "exec_pid", f"exit/{bundle.id}"):
         (directory / name).unlink(missing_ok=True)
     spec = directory / "process.json"
-    write_atomic(spec, json.dumps(request.process).encode(), durable=False)
+    process = dict(request.process)
+    if request.terminal and request.size is not None:
+        # conmon sets the size as well, but maybe later than the process looks.
+        process["consoleSize"] = {"height": request.size[0], "width": request.size[1]}
+    write_atomic(spec, json.dumps(process).encode(), durable=False)
     return spec
 
 
@@ -350,7 +354,8 @@ def stop(process: ProcessIdentity, timeout: float = 10.0) -> None:
 
 def resize(bundle: Bundle, directory: Path, rows: int, columns: int) -> None:
     """Set the size of a session's terminal."""
-    control.resize(directory / "ctl", f"exec session in container {bundle.name}", rows, columns)
+    subject = f"exec session in container {bundle.name}"
+    control.resize(directory / "ctl", subject, rows, columns, pid=exec_pid(directory))
 
 
 def remove_session(directory: Path) -> None:

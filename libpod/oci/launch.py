@@ -40,7 +40,7 @@ from libpod.oci.base import Bundle, Launched, RestoreRequest
 from libpod.oci.control import listening
 from libpod.oci.deleting import delete
 from libpod.oci.errors import Phase, read_log, runtime_error
-from libpod.oci.preserving import out_of_the_way, preserving
+from libpod.oci.preserving import command_of, out_of_the_way, preserving
 
 if TYPE_CHECKING:
     from libpod.oci.programs import Programs
@@ -147,7 +147,7 @@ class Launch:
                 self._front.kill()
             # A monitor that has failed by itself is not killed: it runs the exit command, and waits for it.
             if not self._reported:
-                _kill_monitor(self._programs, self._bundle, _conmon_identity(self._bundle))
+                _kill_with_children(self._programs, self._bundle, _conmon_identity(self._bundle))
             delete(self._programs, self._bundle, force=True)
         for path in (*_conmon_files(self._bundle), self._bundle.conmon_pid_file, _launch_note(self._bundle)):
             path.unlink(missing_ok=True)
@@ -293,6 +293,21 @@ def _require_not_running(programs: Programs, bundle: Bundle) -> None:
         )
 
 
+def end_stray_launch(programs: Programs, bundle: Bundle) -> None:
+    """Kill whatever a launch left at work whose driver died in the middle. One `stat` when there is nothing."""
+    if not _launch_note(bundle).exists():
+        return
+    # Not even a pid is known for sure: look at all processes. A look is not of one moment, a process may fork and end
+    # while it lasts: only two that find nothing are proof.
+    unseen = 0
+    while unseen < 2:
+        strays = [process for process in pidfd.all_processes() if _works_on(programs, process, bundle)]
+        for stray in strays:
+            _kill_with_children(programs, bundle, stray)
+        unseen = 0 if strays else unseen + 1
+        time.sleep(0.001)
+
+
 def _end_stray_monitor(programs: Programs, bundle: Bundle) -> None:
     """Kill a conmon that creates, or has failed to create, for a driver that died.
 
@@ -300,35 +315,33 @@ def _end_stray_monitor(programs: Programs, bundle: Bundle) -> None:
     exit command, which waits for the lock that our caller holds: waiting for it would be for ever. With an exit file
     the monitor is on its way out and is left alone.
     """
-    if _launch_note(bundle).exists():
-        # Not even its pid is known for sure: look at all processes, until none is left that could fork another.
-        while strays := [p for p in pidfd.all_processes() if _is_conmon_of(programs, p, bundle)]:
-            for stray in strays:
-                _kill_monitor(programs, bundle, stray)
-        return
+    end_stray_launch(programs, bundle)
     monitor = _conmon_identity(bundle)
-    if not bundle.exit_file.exists() and _is_conmon_of(programs, monitor, bundle):
-        _kill_monitor(programs, bundle, monitor)
+    if not bundle.exit_file.exists() and _works_on(programs, monitor, bundle):
+        _kill_with_children(programs, bundle, monitor)
 
 
-def _kill_monitor(programs: Programs, bundle: Bundle, monitor: ProcessIdentity) -> None:
-    """Kill a monitor together with the runtime that it may have forked, and wait for both.
+def _kill_with_children(programs: Programs, bundle: Bundle, process: ProcessIdentity) -> None:
+    """Kill a conmon together with the conmon or runtime that it forked, and wait for all of them.
 
-    The runtime asks for death with its parent, but a moment after it was forked; so conmon is stopped first, lest it
+    The runtime asks for death with its parent, but a moment after it was forked; so each is stopped first, lest it
     forks unseen. Spared are the exit command and the container's init (`runc init`, without the id).
     """
-    logger.warning("container %s: ending conmon %d that nobody waits for", bundle.name, monitor.pid)
-    ours = {os.fsencode(programs.runtime), os.fsencode(programs.conmon)}
-    pidfd.stop_process(monitor)
-    forked = [
-        child
-        for child in pidfd.children(monitor)
-        if (argv := _argv(child)) and argv[0] in ours and bundle.id.encode() in argv
-    ]
-    for process in (monitor, *forked):
-        pidfd.send_signal(process, signal.SIGKILL)
-    for process in (monitor, *forked):
-        pidfd.wait_end(process, SILENCE_TIMEOUT)
+    logger.warning("container %s: ending process %d that nobody waits for", bundle.name, process.pid)
+    family = _stopped_family(programs, bundle, process)
+    for member in family:
+        pidfd.send_signal(member, signal.SIGKILL)
+    for member in family:
+        pidfd.wait_end(member, SILENCE_TIMEOUT)
+
+
+def _stopped_family(programs: Programs, bundle: Bundle, process: ProcessIdentity) -> list[ProcessIdentity]:
+    pidfd.stop_process(process)
+    family = [process]
+    for child in pidfd.children(process):
+        if _works_on(programs, child, bundle):
+            family += _stopped_family(programs, bundle, child)
+    return family
 
 
 def _argv(process: ProcessIdentity) -> list[bytes]:
@@ -339,10 +352,14 @@ def _argv(process: ProcessIdentity) -> list[bytes]:
         return []
 
 
-def _is_conmon_of(programs: Programs, process: ProcessIdentity, bundle: Bundle) -> bool:
-    """Whether a pid, which may be out of a file older than a reboot, is a conmon of the container itself."""
-    argv = _argv(process)
-    return os.fsencode(programs.conmon) in argv and bundle.id.encode() in argv and b"-e" not in argv
+def _works_on(programs: Programs, process: ProcessIdentity, bundle: Bundle) -> bool:
+    """Whether a process is conmon or the runtime at work on the container itself, not on an exec session.
+
+    Pids come out of files that may be older than a reboot: the command line decides.
+    """
+    argv = command_of(_argv(process))
+    ours = (os.fsencode(programs.runtime), os.fsencode(programs.conmon))
+    return argv[:1] in ([ours[0]], [ours[1]]) and bundle.id.encode() in argv and b"-e" not in argv
 
 
 def _launch_note(bundle: Bundle) -> Path:

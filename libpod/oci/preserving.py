@@ -30,6 +30,7 @@ _MOVE = (
     "    os.close(source)\n"
     "os.execv(sys.argv[2],sys.argv[2:])\n"
 )
+_PYTHON = ["-I", "-S", "-c", _MOVE]
 
 
 @attrs.frozen
@@ -59,7 +60,13 @@ def preserving(argv: list[str], descriptors: Sequence[int], stack: contextlib.Ex
             ) from error
         stack.callback(os.close, moved[-1])
     pairs = " ".join(f"{source}:{_FIRST + place}" for place, source in enumerate(moved))
-    return Preserved([sys.executable, "-I", "-S", "-c", _MOVE, pairs, *argv], tuple(moved))
+    return Preserved([sys.executable, *_PYTHON, pairs, *argv], tuple(moved))
+
+
+def command_of(argv: list[bytes]) -> list[bytes]:
+    """The command line that a process has, or will have once its descriptors are in their places."""
+    skipped = 1 + len(_PYTHON) + 1
+    return argv[skipped:] if argv[1 : skipped - 1] == [word.encode() for word in _PYTHON] else argv
 
 
 def out_of_the_way(channel: socket.socket, descriptors: Sequence[int]) -> socket.socket:

@@ -193,6 +193,15 @@ def test_a_container_can_be_run_at_once_after_its_driver_was_killed(shop: Worksh
     assert no_cgroups(bundle)
 
 
+@pytest.mark.parametrize("moment", ["held", "written", "released", "created"])
+def test_a_container_can_be_deleted_at_once_after_its_driver_was_killed(shop: Workshop, moment: str) -> None:
+    bundle = shop.bundle()
+    kill_driver(shop, bundle, moment)
+    shop.runtime.delete(bundle, force=True)
+    shop.runtime.remove_leftovers(bundle)
+    nothing_left(shop, bundle)
+
+
 def test_a_conmon_that_failed_for_a_dead_driver_and_waits_for_its_exit_command_is_no_obstacle(
     shop: Workshop,
 ) -> None:

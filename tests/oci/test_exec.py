@@ -173,6 +173,21 @@ def test_twenty_at_once(shop: Workshop, bundle: Bundle) -> None:
     assert results == {number: (number, b"%d\n" % number, b"") for number in range(20)}
 
 
+class Full(io.RawIOBase):
+    """An output that takes nothing."""
+
+    def write(self, data: object, /) -> int:
+        raise BrokenPipeError("nobody reads")
+
+
+def test_an_output_that_is_gone_ends_the_process(shop: Workshop, bundle: Bundle) -> None:
+    with pytest.raises(BrokenPipeError), open("/dev/zero", "rb") as endless:
+        with shop.runtime.exec(bundle, shell(bundle, "echo x; sleep 1000", stdin=True)) as process:
+            identity = process.process
+            copy_exec(process, stdin=endless, stdout=Full())
+    assert pidfd.wait_end(identity, PATIENCE)
+
+
 def test_a_session_ends_with_its_container(shop: Workshop, running: tuple[Bundle, Launched]) -> None:
     bundle, launched = running
     with shop.runtime.exec(bundle, request(bundle, ["sleep", "1000"])) as process:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import threading
-import time
 from pathlib import Path
 
 import attrs
@@ -14,7 +12,7 @@ import pytest
 from libpod.define.errors import InvalidStateError, OciRuntimeError
 from libpod.oci.attach import AttachStream, Stream
 from libpod.oci.copying import Outcome, copy_attached
-from tests.oci.bundles import PATIENCE, Workshop
+from tests.oci.bundles import Workshop
 
 pytestmark = pytest.mark.root
 
@@ -117,7 +115,6 @@ def test_of_many_sizes_the_last_one_counts(shop: Workshop) -> None:
         shop.runtime.start(bundle, launched)
         for number in range(20, 26):
             shop.runtime.resize(bundle, number, 80)
-        time.sleep(0.1)  # conmon reads the FIFO in its own time; nothing tells when
         stream.send(b"\n")
         assert text_of(stream)[Stream.STDOUT].endswith(b"25 80\r\n")
 
@@ -145,20 +142,13 @@ def test_detach_keys_let_go_and_the_container_runs_on(shop: Workshop) -> None:
 
 
 def test_two_clients_both_get_everything(shop: Workshop) -> None:
-    bundle, launched = shop.create(["seq", "1", "2000"])
-    seen: list[bytes] = []
-
-    def listen(stream: AttachStream) -> None:
-        with stream:
-            seen.append(text_of(stream)[Stream.STDOUT])
-
-    threads = [threading.Thread(target=listen, args=(shop.runtime.attach(bundle),)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    shop.runtime.start(bundle, launched)
-    for thread in threads:
-        thread.join(PATIENCE)
-    assert seen == [b"".join(b"%d\n" % number for number in range(1, 2001))] * 2
+    bundle, launched = shop.create(["sh", "-c", "read x; seq 1 2000"], bundle=shop.bundle(stdin_open=True))
+    with shop.runtime.attach(bundle) as one, shop.runtime.attach(bundle) as two:
+        shop.runtime.start(bundle, launched)
+        # conmon takes clients in their order, one at a time: once it has read from the second, both are its clients.
+        two.send(b"\n")
+        expected = b"".join(b"%d\n" % number for number in range(1, 2001))
+        assert [text_of(one)[Stream.STDOUT], text_of(two)[Stream.STDOUT]] == [expected] * 2
 
 
 def test_passthrough_gives_the_container_our_own_streams(
@@ -170,3 +160,20 @@ def test_passthrough_gives_the_container_our_own_streams(
     assert shop.code(bundle, launched) == 0
     assert capfd.readouterr().out == "straight\n"
     assert not Path(bundle.attach_socket).exists()
+
+
+class Full(io.RawIOBase):
+    """An output that takes nothing."""
+
+    def write(self, data: object, /) -> int:
+        raise BrokenPipeError("nobody reads")
+
+
+def test_an_output_that_is_gone_ends_the_copying_although_nobody_takes_the_input(shop: Workshop) -> None:
+    script = "sleep 0.2; echo x; sleep 1000"
+    bundle, launched = shop.create(["sh", "-c", script], bundle=shop.bundle(stdin_open=True))
+    with shop.runtime.attach(bundle) as stream, open("/dev/zero", "rb") as endless:
+        shop.runtime.start(bundle, launched)
+        with pytest.raises(BrokenPipeError):
+            copy_attached(stream, stdin=endless, stdout=Full())
+    assert launched.init.alive()
