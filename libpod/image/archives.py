@@ -21,14 +21,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import attrs
-import msgspec
 
 from libpod.define.errors import ImageError
 from libpod.image.decompression import decompressed
-from libpod.spec.image import MAX_DOCUMENT, decode_document
+from libpod.spec.image import MAX_DOCUMENT, decode_document, decode_json
 
 _MEMBERS_READ = 100_000
-_decoder = msgspec.json.Decoder()
 
 REF_NAME = "org.opencontainers.image.ref.name"
 FULL_NAME = "io.containerd.image.name"
@@ -122,10 +120,7 @@ def _limited(path: Path) -> bytes:
 
 
 def _docker_images(data: bytes, path: Path) -> tuple[ArchivedImage, ...]:
-    try:
-        entries = _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ImageError(f"the manifest of {path} is not JSON: {error}") from error
+    entries = decode_json(data, subject=f"the manifest of {path}")
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise ImageError(f"the manifest of {path} does not list images")
     return tuple(

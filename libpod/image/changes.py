@@ -14,15 +14,15 @@ Covers: libimage/import.go (ImageConfigFromChanges), libpod/container_commit.go,
 
 from __future__ import annotations
 
-import json
+import copy
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from libpod.define.errors import InvalidArgumentError
+from libpod.define.errors import ImageError, InvalidArgumentError
 from libpod.define.signals import parse_signal
 from libpod.model.units import parse_duration
-from libpod.spec.image import ContainerDefaults, Healthcheck
+from libpod.spec.image import ContainerDefaults, Healthcheck, decode_json
 
 _HEAD = re.compile(r"\s*([A-Za-z]+)(?:\s*=\s*|\s+)(.*)", re.DOTALL)
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
@@ -36,7 +36,7 @@ def apply_changes(config: ContainerDefaults, changes: Sequence[str]) -> Containe
 
     Raises InvalidArgumentError that names the instruction.
     """
-    result: Config = json.loads(json.dumps(config))
+    result: Config = copy.deepcopy(dict(config))
     heads = []
     for change in changes:
         match = _HEAD.fullmatch(change)
@@ -98,8 +98,8 @@ def _json_list(value: str) -> list[str] | None:
     if not value.startswith("["):
         return None
     try:
-        parsed = json.loads(value)
-    except json.JSONDecodeError:
+        parsed = decode_json(value.encode(errors="replace"), subject="the list")
+    except ImageError:
         return None  # `[ -f x ] && y` is a command line
     if not isinstance(parsed, list) or not all(isinstance(item, str) for item in parsed):
         raise ValueError("the list may hold strings only")

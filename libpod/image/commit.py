@@ -28,7 +28,8 @@ import attrs
 from libpod.define.errors import ImageError, InvalidArgumentError
 from libpod.image.changes import apply_changes
 from libpod.image.layout import Layout, WrittenLayer
-from libpod.image.local import LocalImages, shown
+from libpod.image.local import LocalImages
+from libpod.image.look_up import shown
 from libpod.image.platforms import host_platform
 from libpod.image.progress import Progress
 from libpod.image.references import normalise

@@ -18,7 +18,8 @@ import attrs
 from libpod.define.errors import InvalidArgumentError
 from libpod.image.filters import apply_filters, context_of, created_ns
 from libpod.image.graph import HistoryEntry, ImageGraph, TreeLayer
-from libpod.image.local import LocalImages, is_runnable, shown
+from libpod.image.local import LocalImages
+from libpod.image.look_up import is_runnable, shown
 from libpod.image.references import Reference
 from libpod.spec.image import MediaType, media_type
 

@@ -31,7 +31,8 @@ from libpod.define.errors import (
     RegistryUnreachableError,
 )
 from libpod.image.loading import load
-from libpod.image.local import FoundImage, LocalImages
+from libpod.image.local import LocalImages
+from libpod.image.look_up import FoundImage
 from libpod.image.platforms import host_platform
 from libpod.image.progress import Progress
 from libpod.image.references import Location, Reference, Transport, is_image_id, pull_candidates

@@ -12,7 +12,6 @@ Covers: image/docker/docker_client.go (detectProperties, SearchRegistry, CheckAu
 from __future__ import annotations
 
 import base64
-import json
 import re
 import ssl
 import urllib.error
@@ -227,9 +226,9 @@ def _basic(creds: tuple[str, str]) -> str:
 def _reason(answer: Answer) -> str:
     """The registry's own words, if it has any, and the status."""
     try:
-        document = json.loads(answer.body)
+        document = decode_document(answer.body, subject="the refusal")
         message = document["errors"][0]["message"]
-    except (ValueError, KeyError, IndexError, TypeError):
+    except (ImageError, KeyError, IndexError, TypeError):
         message = ""
     return (
         f"{message} (status {answer.status})"

@@ -30,7 +30,8 @@ import attrs
 from libpod.define.errors import ImageError, ImageInUseError, LibpodError, NoSuchImageError
 from libpod.image.filters import FilterContext, apply_filters, context_of
 from libpod.image.graph import ImageGraph
-from libpod.image.local import FoundImage, LocalImages, shown
+from libpod.image.local import LocalImages
+from libpod.image.look_up import FoundImage, shown
 
 if TYPE_CHECKING:
     from libpod.storage.stored import StoredImage

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import enum
 import io
-import json
 import os
 import shutil
 import tarfile
@@ -27,13 +26,15 @@ from typing import Any, BinaryIO
 import attrs
 
 from libpod.define.errors import AlreadyExistsError, ImageError, InvalidArgumentError
-from libpod.image.local import FoundImage, LocalImages
+from libpod.image.local import LocalImages
+from libpod.image.look_up import FoundImage
 from libpod.image.progress import Progress
 from libpod.image.references import Location, Reference, Transport
 from libpod.image.scratch import CHUNK, Scratch, scratch
 from libpod.image.transport import CopyOptions, Skopeo
 from libpod.linux.files import sync_directory
 from libpod.linux.process import StrPath
+from libpod.spec.image import decode_document, decode_json, encode_document
 
 
 class SaveFormat(enum.StrEnum):
@@ -275,16 +276,17 @@ def merge_docker_archives(parts: Sequence[Path], target: Path) -> None:
             with tarfile.open(part, "r:") as tar:
                 for member, stream in _members(tar):
                     if member.name == "manifest.json" and stream is not None:
-                        manifest += json.load(stream)
+                        manifest += decode_json(stream.read(), subject="the manifest that skopeo wrote")
                     elif member.name == "repositories" and stream is not None:
-                        for name, tags in json.load(stream).items():
+                        known = decode_document(stream.read(), subject="the names that skopeo wrote")
+                        for name, tags in known.items():
                             repositories.setdefault(name, {}).update(tags)
                     elif member.name not in written:
                         written.add(member.name)
                         merged.addfile(member, stream)
             part.unlink()
         for name, document in (("manifest.json", manifest), ("repositories", repositories)):
-            data = json.dumps(document, separators=(",", ":")).encode()
+            data = encode_document(document)
             merged.addfile(_member(name, len(data)), io.BytesIO(data))
 
 

@@ -157,18 +157,23 @@ class ImageConfig(TypedDict):
 
 def decode_document(data: bytes, *, subject: str) -> Document:
     """The JSON object in *data*; *subject* says whose it is. Raises ImageError."""
-    if len(data) > MAX_DOCUMENT:
-        raise ImageError(f"{subject} is larger than {MAX_DOCUMENT} bytes and is not read")
-    try:
-        document = _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ImageError(f"{subject} is not JSON: {error}") from error
+    document = decode_json(data, subject=subject)
     if not isinstance(document, dict):
         raise ImageError(f"{subject} is not a JSON object")
     return document
 
 
-def encode_document(document: Mapping[str, Any]) -> bytes:
+def decode_json(data: bytes, *, subject: str) -> Any:
+    """Whatever JSON is in *data*, up to a limit; raises ImageError."""
+    if len(data) > MAX_DOCUMENT:
+        raise ImageError(f"{subject} is larger than {MAX_DOCUMENT} bytes and is not read")
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ImageError(f"{subject} is not JSON: {error}") from error
+
+
+def encode_document(document: Mapping[str, Any] | Sequence[Any]) -> bytes:
     """The bytes of a document, without white space and in the order of its keys: equal input gives equal digests."""
     return _encoder.encode(document)
 

@@ -9,7 +9,7 @@ import pytest
 from libpod.define.errors import ImageError, ImageInUseError, InvalidArgumentError, NoSuchImageError
 from libpod.image.filters import FilterContext, apply_filters, matches_reference, parse_moment
 from libpod.image.graph import MISSING, ImageGraph
-from libpod.image.local import FoundImage, look_up
+from libpod.image.look_up import FoundImage, look_up
 from libpod.image.registries import RegistriesConfig
 from libpod.image.removing import plan_removal, prune_candidates
 from libpod.spec.image import History, ImageSettings

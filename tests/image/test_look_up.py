@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from libpod.define.errors import AmbiguousNameError, InvalidArgumentError, NoSuchImageError
-from libpod.image.local import held_name, look_up
+from libpod.image.look_up import held_name, look_up
 from libpod.image.registries import RegistriesConfig
 from tests.image.stored import digest, image, image_id
 

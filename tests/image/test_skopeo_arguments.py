@@ -18,15 +18,9 @@ from libpod.define.errors import (
 from libpod.image.build import BuildOptions, base_registries, build_args
 from libpod.image.pull import PullPolicy
 from libpod.image.references import Location, Reference
-from libpod.image.transport import (
-    CopyOptions,
-    Skopeo,
-    StoreAddress,
-    copy_args,
-    global_args,
-    registries_of,
-    translate,
-)
+from libpod.image.skopeo_args import CopyOptions, copy_args, global_args, registries_of
+from libpod.image.transfer_errors import translate
+from libpod.image.transport import StoreAddress
 
 STORE = StoreAddress(graphroot=Path("/g"), runroot=Path("/r"), options=("overlay.mountopt=nodev",))
 SOURCE = Location.registry(Reference.parse("quay.io/x:1"))
@@ -70,7 +64,7 @@ def test_credentials_are_in_no_command_line() -> None:
 
 
 def test_the_policy_is_the_given_one_or_that_of_the_system_or_none() -> None:
-    given = Skopeo(store=STORE, policy=Path("/p.json"))
+    given = Path("/p.json")
     assert global_args(given, CopyOptions()) == ["--policy", "/p.json"]
     platform = CopyOptions(platform={"os": "linux", "architecture": "arm", "variant": "v7"})
     assert global_args(given, platform)[2:] == [
