@@ -51,6 +51,8 @@ if TYPE_CHECKING:
         NotPrivilegedError,
         NotSupportedError,
         OciRuntimeError,
+        PodExistsError,
+        PodPartialError,
         RestoreError,
         RuntimeClosedError,
         StateStoreError,
@@ -73,8 +75,10 @@ if TYPE_CHECKING:
     from libpod.model.exec_options import ExecOptions
     from libpod.model.health import health_check
     from libpod.model.move_options import CheckpointOptions, RestoreOptions
+    from libpod.model.pod_options import PodOptions
     from libpod.oci.attach import AttachStream
     from libpod.oci.copying import Outcome, copy_attached, copy_exec
+    from libpod.pod_api import Pod
     from libpod.runtime import Runtime
     from libpod.runtime_listing import Listed
     from libpod.volume import Volume
@@ -132,6 +136,10 @@ _HOMES = {
     "OciRuntimeError": "define.errors",
     "Outcome": "oci.copying",
     "Phase": "checkpoint.timeline",
+    "Pod": "pod_api",
+    "PodExistsError": "define.errors",
+    "PodOptions": "model.pod_options",
+    "PodPartialError": "define.errors",
     "RemovalReport": "image.removing",
     "RestoreError": "define.errors",
     "RestoreOptions": "model.move_options",
@@ -206,6 +214,10 @@ __all__ = [
     "OciRuntimeError",
     "Outcome",
     "Phase",
+    "Pod",
+    "PodExistsError",
+    "PodOptions",
+    "PodPartialError",
     "RemovalReport",
     "RestoreError",
     "RestoreOptions",

@@ -84,6 +84,7 @@ class Container:
         Raises ContainerStateError, DependencyError, CommandNotFoundError, OciRuntimeError, StorageError, NetworkError.
         Upstream: `libpod/container_api.go`, `Init`.
         """
+        lifecycle.start_infra(self._services, self.config)
         with locked(self._services, self.id) as held:
             lifecycle.init(held)
 
@@ -96,6 +97,7 @@ class Container:
         """
         if recursive:
             self._start_dependencies()
+        lifecycle.start_infra(self._services, self.config)
         with locked(self._services, self.id) as held:
             lifecycle.start(held)
 
@@ -106,6 +108,7 @@ class Container:
         """
         from libpod.container_internal import attaching
 
+        lifecycle.start_infra(self._services, self.config)
         with locked(self._services, self.id) as held:
             return attaching.start_attached(held)
 
@@ -139,6 +142,7 @@ class Container:
 
     def restart(self, timeout: float | None = None) -> None:
         """Stop it if it runs, then start it. Allowed in every state from which it can start. Upstream: `Restart`."""
+        lifecycle.start_infra(self._services, self.config)
         with locked(self._services, self.id) as held:
             lifecycle.restart(held, timeout)
 
@@ -222,6 +226,7 @@ class Container:
         from libpod.container_internal import restoring
         from libpod.model.move_options import RestoreOptions as Options
 
+        lifecycle.start_infra(self._services, self.config)
         with locked(self._services, self.id) as held:
             return restoring.restore(held, options or Options())
 
@@ -303,6 +308,17 @@ class Container:
 
         with locked(self._services, self.id) as held:
             files.export(held, sink)
+
+    def commit(self, name: str = "", **request: Any) -> str:
+        """Make an image of what it has become, and return the image's id; a running one is paused meanwhile.
+
+        *request* are fields of `CommitRequest`: author, message, changes, format, pause, squash, include_volumes.
+        Raises ImageError, InvalidStateError, InvalidArgumentError. Upstream: `libpod/container_commit.go`, `Commit`.
+        """
+        from libpod.container_internal import committing
+
+        with locked(self._services, self.id) as held:
+            return committing.commit_container(held, name, committing.CommitRequest(**request))
 
     def inspect(self, *, size: bool = False) -> dict[str, Any]:
         """podman's `container inspect` document. Upstream: `libpod/container_inspect.go`, `Inspect`."""

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from libpod.image_api import Image
     from libpod.model.create_options import CreateOptions
     from libpod.model.event import Event
+    from libpod.model.pod_options import PodOptions
+    from libpod.pod_api import Pod
     from libpod.runtime_listing import Listed
     from libpod.volume import Volume
 
@@ -197,6 +199,39 @@ class Runtime:
             )
         found = self._found(container)
         return found, found.restore(wanted)
+
+    # -- pods ---------------------------------------------------------------------------------------------------
+
+    def create_pod(self, options: PodOptions | None = None, **fields: Any) -> Pod:
+        """Make a pod; *fields* are those of `PodOptions`. Raises PodExistsError. Upstream: `NewPod`."""
+        from libpod import runtime_pod
+        from libpod.model.pod_options import PodOptions as Options
+
+        return runtime_pod.create_pod(self._services, options or Options(**fields))
+
+    def pod(self, name_or_id: str) -> Pod:
+        """By full id, name or unique id prefix; raises NoSuchPodError, AmbiguousNameError."""
+        from libpod import runtime_pod
+
+        return runtime_pod.get_pod(self._services, name_or_id)
+
+    def has_pod(self, name_or_id: str) -> bool:
+        """Whether there is one; raises AmbiguousNameError."""
+        from libpod import runtime_pod
+
+        return runtime_pod.has_pod(self._services, name_or_id)
+
+    def pods(self, *filters: Callable[[Pod], bool]) -> list[Pod]:
+        """All of them, oldest first."""
+        from libpod import runtime_pod
+
+        return runtime_pod.pods(self._services, *filters)
+
+    def prune_pods(self) -> list[str]:
+        """Remove the pods in which nothing runs; returns their ids."""
+        from libpod import runtime_pod
+
+        return runtime_pod.prune_pods(self._services)
 
     # -- volumes ------------------------------------------------------------------------------------------------
 

@@ -46,15 +46,16 @@ from libpod.model.event import EventStatus
 from libpod.model.times import now
 from libpod.names import random_name
 from libpod.spec.plan import ImageFacts, plan_container
-from libpod.spec.surroundings import read_surroundings
+from libpod.spec.surroundings import Surroundings, read_surroundings
 
 logger = logging.getLogger(__name__)
 
 
-def create_container(services: Services, options: CreateOptions) -> Container:
+def create_container(services: Services, options: CreateOptions, *, infra: bool = False) -> Container:
     """Make a container from an image or a root directory; it is in state "created" afterwards.
 
-    Raises ContainerExistsError, NoSuchImageError, InvalidArgumentError, StorageError. On any error nothing is left.
+    *infra* marks the container that owns a pod's namespaces. Raises ContainerExistsError, NoSuchImageError,
+    InvalidArgumentError, StorageError. On any error nothing is left.
     Upstream: `libpod/runtime_ctr.go`, `NewContainer`.
     """
     services.require_open()
@@ -68,12 +69,33 @@ def create_container(services: Services, options: CreateOptions) -> Container:
         container_id=new_id(),
         name=name,
         created=now(),
-        around=read_surroundings(
-            options, services.config, container=lambda wanted: get_container(services, wanted).config
-        ),
+        around=_surroundings(services, options, infra=infra),
     )
+    if infra:
+        config = msgspec.structs.replace(config, is_infra=True)
     with added(services, placed(services, config), ContainerState()) as held:
         return Container(services, held.config)
+
+
+def _surroundings(services: Services, options: CreateOptions, *, infra: bool) -> Surroundings:
+    """What the request names beside its image: other containers, devices, the pod."""
+    pod = pod_infra = None
+    pod_cgroup = ""
+    if options.pod:
+        state = services.state
+        pod = state.pod_config(state.lookup_pod(options.pod))
+        pod_state = state.pod_state(pod.id)
+        pod_cgroup = pod_state.cgroup_path
+        if not infra and pod_state.infra_container_id:
+            pod_infra = state.container_config(pod_state.infra_container_id)
+    return read_surroundings(
+        options,
+        services.config,
+        container=lambda wanted: get_container(services, wanted).config,
+        pod=pod,
+        infra=pod_infra,
+        pod_cgroup=pod_cgroup,
+    )
 
 
 def placed(services: Services, config: ContainerConfig) -> ContainerConfig:

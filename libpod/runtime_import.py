@@ -29,6 +29,7 @@ from libpod.container_api import Container
 from libpod.container_internal import lifecycle, preflight, restoring, rootfs, specification
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.naming import is_taken
+from libpod.container_internal.pod_joining import joined
 from libpod.container_internal.root_times import make_mount_points
 from libpod.container_internal.services import Services
 from libpod.define.errors import ArchiveError, ContainerExistsError, VolumeExistsError
@@ -73,6 +74,7 @@ def restore_import(services: Services, options: RestoreOptions) -> tuple[Contain
             head = archive.head()
         with timeline.phase(JUDGING):
             config, spec = judge(services, head, options)
+            lifecycle.start_infra(services, config)
         with timeline.phase(CREATING):
             creating = runtime_ctr.added(services, config, ContainerState(status=ContainerStatus.REMOVING))
             held = creating.__enter__()
@@ -139,6 +141,7 @@ def judge(
             shown, f"its {members.CONFIG_DUMP} is not a container's configuration ({error})"
         ) from error
     config = _renamed(services, config, options, shown)
+    config = joined(services, config, options.pod, archive=shown)
     preflight.judge_import(services, config, spec, options, archive=shown)
     image_id = preflight.image_of(services, config)
     if not options.ignore_volumes:
@@ -155,7 +158,7 @@ def judge(
         rootfs_image_id=image_id,
         created_time=now(),
         static_dir="",
-        shm_dir="",
+        shm_dir=config.shm_dir if config.ipc_ns_ctr else "",
         mounts=(),
         log_path="",
         conmon_pid_file="",

@@ -21,10 +21,12 @@ from libpod.container_internal.launching import (
     launched_of,
     pids_of,
 )
-from libpod.container_internal.locked import released
+from libpod.container_internal.locked import locked, released
+from libpod.container_internal.services import Services
 from libpod.container_internal.sync import record_exit
 from libpod.define.errors import LibpodError
-from libpod.define.status import LIVE, ContainerStatus, Operation
+from libpod.define.status import ALLOWED, LIVE, ContainerStatus, Operation
+from libpod.model.container_config import ContainerConfig
 from libpod.model.event import EventStatus
 from libpod.model.times import ZERO_TIME, now
 from libpod.oci.base import OciRuntime
@@ -87,6 +89,20 @@ def prepare(held: LockedContainer) -> specification.Prepared:
     held.update(mounted=True, mount_point=str(root))
     volumes.prepare(held, root)
     return specification.prepare(held, root)
+
+
+def start_infra(services: Services, config: ContainerConfig) -> None:
+    """Start the infra container of the pod that a container is in, if it has one that does not run.
+
+    Called before the member's own lock is taken: a pod's namespaces are there whenever a member starts.
+    """
+    if not config.pod or config.is_infra:
+        return
+    for ctr_id in config.all_dependencies:
+        if services.state.container_config(ctr_id).is_infra:
+            with locked(services, ctr_id) as infra:
+                if infra.status in ALLOWED[Operation.START]:
+                    start(infra)
 
 
 def start(held: LockedContainer) -> None:

@@ -83,7 +83,8 @@ def judge_import(
     archive: str,
 ) -> None:
     """Refuse an archive that this host cannot or should not wake."""
-    if config.all_dependencies:
+    strangers = [need for need in config.all_dependencies if not (config.pod and is_infra(services, need))]
+    if strangers:
         raise ArchiveError(
             archive, f"container {config.name} depends on other containers, which it does not bring"
         )
@@ -100,11 +101,12 @@ def judge_import(
         raise ArchiveError(
             archive, f"it needs the OCI runtime {runtime}", resolution=f"install {runtime}"
         ) from error
-    if config.pod and not options.pod:
-        raise ArchiveError(
-            archive, f"container {config.name} belongs to a pod", resolution="name a pod to put it in"
-        )
     _require_bind_sources(spec, archive)
+
+
+def is_infra(services: Services, ctr_id: str) -> bool:
+    """Whether a container of this host owns a pod's namespaces."""
+    return services.state.has_container(ctr_id) and services.state.container_config(ctr_id).is_infra
 
 
 def _require_bind_sources(spec: Mapping[str, Any], archive: str) -> None:

@@ -31,7 +31,7 @@ Covers: libpod/define/errors.go
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 SHORT_ID = 12
 
@@ -175,7 +175,8 @@ class AmbiguousNameError(LibpodError):
         self.kind, self.prefix, self.matches = kind, prefix, tuple(matches)
         shown = ", ".join(short(match) for match in matches[:4])
         super().__init__(
-            f'more than one {kind} begins with "{prefix}" ({shown})', resolution="give more characters of the ID"
+            f'more than one {kind} begins with "{prefix}" ({shown})',
+            resolution="give more characters of the ID",
         )
 
 
@@ -233,9 +234,20 @@ class ContainerStateError(InvalidStateError):
     """A container is in the wrong state for the operation (Go: ErrCtrStateInvalid)."""
 
     def __init__(
-        self, *, operation: str, container: str, status: str, allowed: Sequence[str], resolution: str | None = None
+        self,
+        *,
+        operation: str,
+        container: str,
+        status: str,
+        allowed: Sequence[str],
+        resolution: str | None = None,
     ) -> None:
-        self.operation, self.container, self.status, self.allowed = operation, container, status, tuple(allowed)
+        self.operation, self.container, self.status, self.allowed = (
+            operation,
+            container,
+            status,
+            tuple(allowed),
+        )
         super().__init__(
             f"cannot {operation} container {container}: it is {status}, must be {' or '.join(allowed)}",
             resolution=resolution,
@@ -258,6 +270,18 @@ class DependencyError(InvalidStateError):
     """A container that this one depends on is not running."""
 
 
+class PodPartialError(InvalidStateError):
+    """A verb was done to some members of a pod and failed for others: `errors` has each by container id."""
+
+    def __init__(self, *, pod: str, verb: str, errors: Mapping[str, LibpodError]) -> None:
+        self.pod, self.verb, self.errors = pod, verb, dict(errors)
+        first = next(iter(errors.values()))
+        more = f" and {len(errors) - 1} more failed" if len(errors) > 1 else ""
+        super().__init__(
+            f"cannot {verb} every container of pod {pod}: {first.message}{more}", resolution=first.resolution
+        )
+
+
 # ---- this machine ---------------------------------------------------------------------------------------------
 
 
@@ -276,12 +300,16 @@ class NotSupportedError(HostError):
 class CommandError(HostError):
     """A program that was run ended with a status that was not expected."""
 
-    def __init__(self, *, argv: Sequence[str], returncode: int, stderr: str, resolution: str | None = None) -> None:
+    def __init__(
+        self, *, argv: Sequence[str], returncode: int, stderr: str, resolution: str | None = None
+    ) -> None:
         self.argv, self.returncode, self.stderr = tuple(argv), returncode, stderr
         lines = last_lines(stderr)
         last = lines.splitlines()[-1] if lines else "no output on stderr"
         super().__init__(
-            f"{argv[0]} exited with status {returncode} ({last})", resolution=resolution, details=lines or None
+            f"{argv[0]} exited with status {returncode} ({last})",
+            resolution=resolution,
+            details=lines or None,
         )
 
 
@@ -291,7 +319,8 @@ class ProgramMissingError(HostError):
     def __init__(self, program: str, *, purpose: str, resolution: str | None = None) -> None:
         self.program = program
         super().__init__(
-            f"{program} is needed to {purpose} and was not found", resolution=resolution or f"install {program}"
+            f"{program} is needed to {purpose} and was not found",
+            resolution=resolution or f"install {program}",
         )
 
 

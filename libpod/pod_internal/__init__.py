@@ -1,0 +1,1 @@
+"""The steps behind the verbs of `Pod`: its members in order, its infra container, its state in one word."""
