@@ -110,3 +110,36 @@ def export(args: argparse.Namespace, session: Session) -> int:
             os.unlink(made)
         raise
     return 0
+
+
+def _commit_flags(parser: Parser) -> None:
+    parser.text("-a", "--author", help="who made it")
+    parser.array("-c", "--change", help="a Dockerfile instruction such as CMD, ENV, USER (repeatable)")
+    parser.text("-f", "--format", default="oci", help="oci or docker")
+    parser.text("--iidfile", help="write the image's id into this file")
+    parser.switch("--include-volumes", help="make its volumes volumes of the image")
+    parser.text("-m", "--message", help="a remark for the history")
+    parser.switch("-p", "--pause", default=True, help="pause it meanwhile")
+    parser.switch("-q", "--quiet", help="no progress")
+    parser.switch("-s", "--squash", help="make one layer of everything")
+
+
+@verb("[options] CONTAINER [IMAGE]", _commit_flags, least=1, most=2)
+def commit(args: argparse.Namespace, session: Session) -> int:
+    """Make an image of a container's changes"""
+    name, *image = args.arguments
+    image_id = session.runtime.container(name).commit(
+        *image,
+        author=args.author,
+        message=args.message,
+        changes=tuple(args.change),
+        format=args.format,
+        pause=args.pause,
+        squash=args.squash,
+        include_volumes=args.include_volumes,
+    )
+    if args.iidfile:
+        with open(args.iidfile, "w") as stream:
+            stream.write(f"sha256:{image_id}")
+    print(image_id)
+    return 0

@@ -23,7 +23,7 @@ Row = Mapping[str, Any]
 
 _JSON = re.compile(r"\s*(json|\{\{\s*json\s*\.?\s*\}\})\s*")
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
-_CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z][a-z0-9]*|[A-Z]+|[a-z0-9]+")
+_CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*|[a-z0-9]+")
 
 NEVER = -62135596800
 """Go's zero time in seconds since 1970."""
