@@ -25,6 +25,7 @@ from libpod.oci import (
     execution,
     freezing,
     launch,
+    leftovers,
     starting,
     state_files,
 )
@@ -81,7 +82,7 @@ class ConmonRuntime(OciRuntime):
         return discovery.conmon_version(self._programs.conmon)
 
     def remove_leftovers(self, bundle: Bundle) -> None:
-        launch.remove_leftovers(self._programs, bundle)
+        leftovers.remove_leftovers(self._programs, bundle)
 
     def launching(
         self,
@@ -94,7 +95,7 @@ class ConmonRuntime(OciRuntime):
         return launch.launching(self._programs, bundle, restore, pass_fds=pass_fds, preserve_fds=preserve_fds)
 
     def rediscover(self, bundle: Bundle) -> Launched | None:
-        return launch.rediscover(self._programs, bundle)
+        return leftovers.rediscover(self._programs, bundle)
 
     def start(self, bundle: Bundle, launched: Launched) -> None:
         starting.start(self._programs, bundle, launched)
@@ -126,7 +127,7 @@ class ConmonRuntime(OciRuntime):
 
     def delete(self, bundle: Bundle, *, init: ProcessIdentity | None = None, force: bool = False) -> None:
         if force:
-            launch.end_stray_launch(self._programs, bundle)
+            leftovers.end_stray_launch(self._programs, bundle)
         deleting.delete(self._programs, bundle, init=init, force=force)
 
     def exit_status(self, bundle: Bundle) -> ExitStatus | None:

@@ -23,7 +23,6 @@ import contextlib
 import errno
 import logging
 import os
-import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -32,23 +31,27 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from libpod.define.errors import InvalidStateError, LibpodError, OciRuntimeError
 from libpod.linux import inotify, pidfd, sockets
-from libpod.linux.files import remove_tree
 from libpod.linux.pidfd import ProcessIdentity
 from libpod.linux.process import DEVNULL, Child, spawned
-from libpod.oci import arguments, reports, state_files
+from libpod.oci import arguments, reports
+from libpod.oci.attach import DEFAULT_BUFFER, AttachStream
 from libpod.oci.base import Bundle, Launched, RestoreRequest
-from libpod.oci.control import listening
 from libpod.oci.deleting import delete
 from libpod.oci.errors import Phase, read_log, runtime_error
-from libpod.oci.preserving import command_of, out_of_the_way, preserving
+from libpod.oci.leftovers import (
+    SILENCE_TIMEOUT,
+    clear_the_way,
+    conmon_files,
+    conmon_identity,
+    kill_with_children,
+    launch_note,
+)
+from libpod.oci.preserving import out_of_the_way, preserving
 
 if TYPE_CHECKING:
     from libpod.oci.programs import Programs
 
 logger = logging.getLogger(__name__)
-
-SILENCE_TIMEOUT = 10.0
-"""Seconds that an ending conmon may take to let go of its files."""
 
 
 class Launch:
@@ -96,12 +99,22 @@ class Launch:
             pass  # conmon ended before it got here; finish() tells why
         self._gate.close()
 
-    def wait_socket(self, timeout: float = reports.CREATE_TIMEOUT) -> bool:
-        """Wait until clients can attach, between `release` and `finish`; False when conmon failed before.
+    def attach(self, *, buffer: int | None = DEFAULT_BUFFER) -> AttachStream | None:
+        """Connect to the streams, between `release` and `finish`; None when conmon fails: `finish` tells why.
 
         The way to see the first byte of a restored container, which runs by the time `finish` returns.
         """
-        return await_socket(self._bundle.attach_socket, self._sync, timeout)
+        path = self._bundle.attach_socket
+        deadline = time.monotonic() + reports.CREATE_TIMEOUT
+        while await_socket(path, self._sync, deadline - time.monotonic()):
+            try:
+                return AttachStream.connect(path, f"container {self._bundle.name}", buffer=buffer)
+            except InvalidStateError:
+                # It is bound and does not listen yet: the next moment it does, and nothing tells. Unless conmon has
+                # reported, or ended: by then it had listened for long.
+                if pidfd.wait_readable([self._sync.fileno()], 0.0005):
+                    return None
+        return None
 
     def finish(self, timeout: float = reports.CREATE_TIMEOUT) -> Launched:
         """Wait for conmon's report after `release`."""
@@ -112,13 +125,13 @@ class Launch:
             status = self._front.wait()
             if report is None or report.failed or status != 0:
                 raise self._failure(report)
-            launched = Launched(init=ProcessIdentity.of(report.data), conmon=_conmon_identity(self._bundle))
+            launched = Launched(init=ProcessIdentity.of(report.data), conmon=conmon_identity(self._bundle))
         except TimeoutError as error:
             raise OciRuntimeError(
                 f"the OCI runtime did not {self._phase} container {self._bundle.name} within {timeout:g} seconds"
             ) from error
         self._finished = True
-        _launch_note(self._bundle).unlink(missing_ok=True)
+        launch_note(self._bundle).unlink(missing_ok=True)
         return launched
 
     @property
@@ -141,15 +154,14 @@ class Launch:
             self._front.kill()
             self._front.wait()
         else:
-            try:
-                self._front.wait(SILENCE_TIMEOUT)
-            finally:
+            if not pidfd.wait_end(ProcessIdentity.of(self._front.pid), SILENCE_TIMEOUT):
                 self._front.kill()
+            self._front.wait()
             # A monitor that has failed by itself is not killed: it runs the exit command, and waits for it.
             if not self._reported:
-                _kill_with_children(self._programs, self._bundle, _conmon_identity(self._bundle))
+                kill_with_children(self._programs, self._bundle, conmon_identity(self._bundle))
             delete(self._programs, self._bundle, force=True)
-        for path in (*_conmon_files(self._bundle), self._bundle.conmon_pid_file, _launch_note(self._bundle)):
+        for path in (*conmon_files(self._bundle), self._bundle.conmon_pid_file, launch_note(self._bundle)):
             path.unlink(missing_ok=True)
 
 
@@ -181,7 +193,7 @@ def launching(
         preserved = preserving(argv, preserve_fds, stack)
         channels = {"_OCI_SYNCPIPE": str(sync_theirs.fileno()), "_OCI_STARTPIPE": str(gate_theirs.fileno())}
         logger.debug("launch %s", " ".join(argv))
-        _launch_note(bundle).touch()
+        launch_note(bundle).touch()
         front = stack.enter_context(
             spawned(
                 preserved.argv,
@@ -238,171 +250,9 @@ def await_socket(path: Path, sync: socket.socket, timeout: float) -> bool:
         while not path.exists():
             left = deadline - time.monotonic()
             ready = pidfd.wait_readable([watch.fileno(), sync.fileno()], max(0.0, left))
-            if sync.fileno() in ready:
-                return path.exists()
+            if sync.fileno() in ready and not path.exists():
+                return False
             if not ready:
                 raise TimeoutError(errno.ETIMEDOUT, "conmon made no attach socket", str(path))
             watch.read()
     return True
-
-
-# ---- what an earlier life left ------------------------------------------------------------------------------------
-
-
-def clear_the_way(programs: Programs, bundle: Bundle) -> None:
-    """Make sure that nothing of an earlier life is in the way of a new one.
-
-    What a dead driver created, or is still being created for it, is ended. A container that runs is refused: starting
-    a second conmon would replace its sockets and cut the living monitor off.
-    """
-    _require_not_running(programs, bundle)
-    _end_stray_monitor(programs, bundle)
-    root = state_files.state_root(programs.runtime_name, bundle)
-    if root is None or (root / bundle.id).exists():
-        delete(programs, bundle, force=True)
-    remove_leftovers(programs, bundle)
-    bundle.config_file.unlink(missing_ok=True)
-
-
-def remove_leftovers(programs: Programs, bundle: Bundle) -> None:
-    """See `OciRuntime.remove_leftovers`."""
-    _require_not_running(programs, bundle)
-    _end_stray_monitor(programs, bundle)
-    _await_silence(bundle)
-    for path in (
-        *_conmon_files(bundle),
-        bundle.exit_file,
-        bundle.oci_log,
-        bundle.pid_file,
-        bundle.conmon_pid_file,
-        _launch_note(bundle),
-        bundle.pid_file.with_name(f".{bundle.pid_file.name}"),  # of a runtime that was killed while it wrote
-        bundle.directory / "oom",
-    ):
-        path.unlink(missing_ok=True)
-    remove_tree(bundle.persist_dir)
-
-
-def _require_not_running(programs: Programs, bundle: Bundle) -> None:
-    root = state_files.state_root(programs.runtime_name, bundle)
-    state = state_files.read_state(root / bundle.id) if root is not None else None
-    if state is not None and state.started and state.init.alive():
-        raise InvalidStateError(
-            f"container {bundle.name} runs already, as process {state.init.pid}",
-            resolution="stop it first; it may have been started by a program that died",
-        )
-
-
-def end_stray_launch(programs: Programs, bundle: Bundle) -> None:
-    """Kill whatever a launch left at work whose driver died in the middle. One `stat` when there is nothing."""
-    if not _launch_note(bundle).exists():
-        return
-    # Not even a pid is known for sure: look at all processes. A look is not of one moment, a process may fork and end
-    # while it lasts: only two that find nothing are proof.
-    unseen = 0
-    while unseen < 2:
-        strays = [process for process in pidfd.all_processes() if _works_on(programs, process, bundle)]
-        for stray in strays:
-            _kill_with_children(programs, bundle, stray)
-        unseen = 0 if strays else unseen + 1
-        time.sleep(0.001)
-
-
-def _end_stray_monitor(programs: Programs, bundle: Bundle) -> None:
-    """Kill a conmon that creates, or has failed to create, for a driver that died.
-
-    It may be anywhere between its start and its end, and goes on by itself. One that failed may be waiting for its
-    exit command, which waits for the lock that our caller holds: waiting for it would be for ever. With an exit file
-    the monitor is on its way out and is left alone.
-    """
-    end_stray_launch(programs, bundle)
-    monitor = _conmon_identity(bundle)
-    if not bundle.exit_file.exists() and _works_on(programs, monitor, bundle):
-        _kill_with_children(programs, bundle, monitor)
-
-
-def _kill_with_children(programs: Programs, bundle: Bundle, process: ProcessIdentity) -> None:
-    """Kill a conmon together with the conmon or runtime that it forked, and wait for all of them.
-
-    The runtime asks for death with its parent, but a moment after it was forked; so each is stopped first, lest it
-    forks unseen. Spared are the exit command and the container's init (`runc init`, without the id).
-    """
-    logger.warning("container %s: ending process %d that nobody waits for", bundle.name, process.pid)
-    family = _stopped_family(programs, bundle, process)
-    for member in family:
-        pidfd.send_signal(member, signal.SIGKILL)
-    for member in family:
-        pidfd.wait_end(member, SILENCE_TIMEOUT)
-
-
-def _stopped_family(programs: Programs, bundle: Bundle, process: ProcessIdentity) -> list[ProcessIdentity]:
-    pidfd.stop_process(process)
-    family = [process]
-    for child in pidfd.children(process):
-        if _works_on(programs, child, bundle):
-            family += _stopped_family(programs, bundle, child)
-    return family
-
-
-def _argv(process: ProcessIdentity) -> list[bytes]:
-    """The command line of a process; empty when it is gone, or a zombie."""
-    try:
-        return Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-
-
-def _works_on(programs: Programs, process: ProcessIdentity, bundle: Bundle) -> bool:
-    """Whether a process is conmon or the runtime at work on the container itself, not on an exec session.
-
-    Pids come out of files that may be older than a reboot: the command line decides.
-    """
-    argv = command_of(_argv(process))
-    ours = (os.fsencode(programs.runtime), os.fsencode(programs.conmon))
-    return argv[:1] in ([ours[0]], [ours[1]]) and bundle.id.encode() in argv and b"-e" not in argv
-
-
-def _launch_note(bundle: Bundle) -> Path:
-    """There from before conmon is spawned until its pid is known: a conmon may be about whose pid nobody knows."""
-    return bundle.run_dir / "launching"
-
-
-def _await_silence(bundle: Bundle) -> None:
-    """Wait until no conmon will touch the bundle: it unlinks `attach` last, then only runs the exit command."""
-    if not (bundle.attach_socket.exists() and listening(bundle.control_fifo)):
-        return
-    with inotify.Inotify() as watch:
-        watch.watch(bundle.directory, inotify.IN_DELETE)
-        deadline = time.monotonic() + SILENCE_TIMEOUT
-        while bundle.attach_socket.exists() and listening(bundle.control_fifo):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise InvalidStateError(
-                    f"container {bundle.name} still has a conmon that watches it",
-                    resolution="stop the container, or delete it by force",
-                )
-            # A conmon that is killed meanwhile unlinks nothing: look again now and then.
-            pidfd.wait_readable([watch.fileno()], min(left, 0.5))
-            watch.read()
-
-
-def _conmon_files(bundle: Bundle) -> list[Path]:
-    return [bundle.attach_socket, bundle.control_fifo, bundle.directory / "winsz"]
-
-
-def _conmon_identity(bundle: Bundle) -> ProcessIdentity:
-    try:
-        return ProcessIdentity.of(int(bundle.conmon_pid_file.read_text()))
-    except (FileNotFoundError, ValueError):
-        return ProcessIdentity(0, 0)
-
-
-def rediscover(programs: Programs, bundle: Bundle) -> Launched | None:
-    """See `OciRuntime.rediscover`."""
-    root = state_files.state_root(programs.runtime_name, bundle)
-    state = state_files.read_state(root / bundle.id) if root is not None else None
-    if state is None or not state.init.alive():
-        return None
-    # The pid file may be older than a reboot: its number counts only while somebody reads the control FIFO.
-    watched = listening(bundle.control_fifo)
-    return Launched(init=state.init, conmon=_conmon_identity(bundle) if watched else ProcessIdentity(0, 0))

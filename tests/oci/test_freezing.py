@@ -221,13 +221,30 @@ def test_a_client_attached_while_restoring_misses_nothing(shop: Workshop, images
     with shop.runtime.launching(bundle, RestoreRequest(image_dir=images)) as launch:
         shop.write_config(bundle, ["sh", "-c", COUNT])
         launch.release()
-        assert launch.wait_socket()
-        stream = shop.runtime.attach(bundle)
+        stream = launch.attach()
         launched = launch.finish()
+    assert stream is not None
     with stream:
         packet = stream.receive()
     assert packet is not None
     assert int(packet[1].split()[0]) == stood + 1
+
+
+@pytest.mark.criu
+def test_a_client_of_a_restore_that_fails_is_told_by_its_error(shop: Workshop, images: Path) -> None:
+    bundle = shop.bundle()
+    with (
+        pytest.raises(RestoreError),
+        shop.runtime.launching(bundle, RestoreRequest(image_dir=images)) as launch,
+    ):
+        shop.write_config(bundle, ["sh", "-c", COUNT])
+        launch.release()
+        stream = launch.attach()
+        if stream is not None:
+            assert stream.receive() is None
+            stream.close()
+        launch.finish()
+    assert not bundle.attach_socket.exists()
 
 
 @pytest.mark.criu
@@ -261,8 +278,7 @@ def test_a_failed_restore_tells_why_and_leaves_nothing(shop: Workshop, images: P
     with shop.runtime.freezing(bundle):
         shop.runtime.checkpoint(bundle, request(images, bundle), launched)
     kept = shutil.copytree(images, images.with_name(images.name + "-kept"))
-    pages = next(images.glob("core-*.img"))
-    pages.write_bytes(b"damaged")
+    next(images.glob("core-*.img")).write_bytes(b"damaged")
     with pytest.raises(RestoreError) as caught:
         restore(shop, bundle, images)
     assert caught.value.log is not None
