@@ -145,6 +145,11 @@ def _oci_images(index: dict[str, Any]) -> tuple[ArchivedImage, ...]:
     if len(images) > 1 and not all(image.selector for image in images):
         # skopeo chooses by name only; what has none cannot be asked for when there are several.
         images = [image for image in images if image.selector]
+    if not images:
+        raise ImageError(
+            "the OCI image holds several images without names, of which none can be chosen",
+            resolution="write it with names, or as one index",
+        )
     return tuple(images)
 
 

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import attrs
 
-from libpod.define.errors import ImageError, InvalidArgumentError, NoSuchImageError
+from libpod.define.errors import InvalidArgumentError, NoSuchImageError
 from libpod.image.archives import Archive, ArchivedImage, ArchiveKind, recognise
 from libpod.image.decompression import decompressed
 from libpod.image.local import LocalImages
@@ -26,7 +26,7 @@ from libpod.image.references import Location, Reference, Transport, normalise
 from libpod.image.scratch import Scratch, fill, scratch
 from libpod.image.transport import CopyOptions, Skopeo
 from libpod.linux.process import StrPath
-from libpod.spec.image import decode_document
+from libpod.spec.image import digest_of
 
 
 @attrs.frozen(kw_only=True)
@@ -119,15 +119,10 @@ def _load_one(
 def _image_id(
     skopeo: Skopeo, source: Location, work: Scratch, options: CopyOptions | None, subject: str
 ) -> str:
-    """The id the image will have: the digest of its configuration, which skopeo computes for us."""
-    manifest = decode_document(
-        skopeo.inspect_raw(source, options, work=work, subject=subject), subject="the manifest"
+    """The id the image will have: the digest of its configuration; of a list, of the instance that is chosen."""
+    return digest_of(skopeo.inspect_config(source, options, work=work, subject=subject)).removeprefix(
+        "sha256:"
     )
-    config = manifest.get("config")
-    digest = config.get("digest") if isinstance(config, dict) else None
-    if not isinstance(digest, str) or not digest.startswith("sha256:"):
-        raise ImageError(f"{subject} failed: its manifest names no configuration")
-    return digest.removeprefix("sha256:")
 
 
 def _at_hand(source: StrPath | BinaryIO, work: Scratch) -> Path:

@@ -57,16 +57,24 @@ class LocalImages:
         return list(self.store.images())
 
     def find(self, name_or_id: str) -> StoredImage:
-        """The image that *name_or_id* means; raises NoSuchImageError, AmbiguousNameError, InvalidArgumentError."""
+        """The image that *name_or_id* means, of a manifest list the one for this machine.
+
+        Raises NoSuchImageError, AmbiguousNameError, InvalidArgumentError, and ImageError for a list whose image for
+        this machine is not here.
+        """
         return self.resolve(name_or_id).image
 
     def exists(self, name_or_id: str) -> bool:
         """Whether *name_or_id* means an image here; a name that no image can have is no image."""
         try:
-            self.resolve(name_or_id)
+            self.look_up(name_or_id)
         except (NoSuchImageError, InvalidArgumentError):
             return False
         return True
+
+    def look_up(self, name_or_id: str) -> FoundImage:
+        """What *name_or_id* names, be it an image or a manifest list, and by which name; raises as `find`."""
+        return look_up(self.all(), name_or_id, self.registries)
 
     def resolve(self, name_or_id: str) -> FoundImage:
         """As `find`, and tells by which name."""
@@ -131,8 +139,11 @@ class LocalImages:
         return ImageSettings.read(self.config(image), subject=shown(image))
 
     def is_list(self, image: StoredImage) -> bool:
-        """Whether the image is a manifest list; raises ImageError."""
-        return image.top_layer is None and media_type(self.manifest(image)) in LIST_TYPES
+        """Whether the image is a manifest list; one that cannot be read is none."""
+        try:
+            return image.top_layer is None and media_type(self.manifest(image)) in LIST_TYPES
+        except (ImageError, NoSuchImageError):
+            return False
 
     def graph(self) -> ImageGraph:
         """How the images hang together, as one reading of the store says."""
@@ -153,15 +164,14 @@ class LocalImages:
                     f'"{name}" cannot be a tag: it has a digest', resolution="give a tag instead"
                 )
             added.append(str(reference))
-        image = self.find(name_or_id)
-        return self.store.add_image_names(image.id, added)
+        return self.store.add_image_names(self.look_up(name_or_id).image.id, added)
 
     def untag(self, name_or_id: str, names: Iterable[str] = ()) -> StoredImage:
         """Take names away from an image: *names*, or all that it has.
 
         With names that the image does not have nothing changes and NoSuchImageError says which.
         """
-        image = self.find(name_or_id)
+        image = self.look_up(name_or_id).image
         wanted = list(names)
         if not wanted:
             return self.store.remove_image_names(image.id, image.names)

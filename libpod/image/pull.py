@@ -198,8 +198,8 @@ def copy_from_registry(
 def _here(images: LocalImages, text: str, wish: _Request) -> FoundImage | None:
     try:
         found = images.resolve(text)
-    except (NoSuchImageError, AmbiguousNameError):
-        return None
+    except (NoSuchImageError, AmbiguousNameError, ImageError):
+        return None  # an ImageError: a list is here, its image for this machine is not
     platform = wish.copy.platform
     if platform is None:
         return found

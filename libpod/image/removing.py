@@ -101,7 +101,7 @@ def remove(
     With *force*, *remove_container* is called for each container that is based on the image (by default the store's own
     record of it is deleted). Raises NoSuchImageError, AmbiguousNameError, ImageInUseError, ImageError.
     """
-    found = images.resolve(name_or_id)
+    found = images.look_up(name_or_id)
     plan = plan_removal(found, users=users_of(images, found.image.id), force=force, whole=whole)
     if not plan.delete:
         images.store.remove_image_names(plan.image.id, plan.untag)

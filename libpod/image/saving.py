@@ -125,7 +125,8 @@ def push(
     A registry has the image completely or not under that tag: the manifest is written last. A push that broke off
     leaves blobs at most, which the next one uses. Raises NoSuchImageError and what `Skopeo.copy` raises.
     """
-    found = images.resolve(name_or_id)
+    whole_list = options is not None and options.all_platforms
+    found = images.look_up(name_or_id) if whole_list else images.resolve(name_or_id)
     if destination:
         target = Location.parse(destination) or Location.registry(Reference.parse(destination).normalised())
     elif found.name:

@@ -169,18 +169,38 @@ class Skopeo:
         subject: str = "",
     ) -> bytes:
         """The manifest, or manifest list, of an image elsewhere, byte for byte; raises as `copy` does."""
+        return self._inspect(["--raw"], location, options, work, subject or f"reading {location}")
+
+    def inspect_config(
+        self,
+        location: Location,
+        options: CopyOptions | None = None,
+        *,
+        work: Scratch | None = None,
+        subject: str = "",
+    ) -> bytes:
+        """The configuration of an image elsewhere, byte for byte, of a list that of the chosen instance."""
+        return self._inspect(["--config", "--raw"], location, options, work, subject or f"reading {location}")
+
+    def _inspect(
+        self,
+        what: Sequence[str],
+        location: Location,
+        options: CopyOptions | None,
+        work: Scratch | None,
+        subject: str,
+    ) -> bytes:
         if work is None:
             with scratch(self.tmpdir) as own:
-                return self.inspect_raw(location, options, work=own, subject=subject)
+                return self._inspect(what, location, options, own, subject)
         wish = options or CopyOptions()
         remote = location.transport is Transport.REGISTRY
         authfile = self._authfile(wish, work, location)
         argv = [
             self._find(), *global_args(self.policy, wish),
-            "inspect", "--raw", *(side_args("", wish, authfile) if remote else ()), str(location),
+            "inspect", *what, *(side_args("", wish, authfile) if remote else ()), str(location),
         ]  # fmt: skip
-        subject = subject or f"reading {location}"
-        return self.run(argv, subject=subject, name=location.details, work=work, remote=remote)
+        return self.run(argv, subject=subject, name=shown(location), work=work, remote=remote)
 
     def list_tags(self, repository: Reference, options: CopyOptions | None = None) -> list[str]:
         """The tags a registry has of *repository*; raises as `copy` does."""

@@ -54,9 +54,11 @@ def write_tree(root: StrPath, sink: Sink, *, one_file_system: bool = False) -> N
         ) as tar:  # type: ignore[call-overload]
             _Writer(tar, os.fstat(top).st_dev if one_file_system else None).directory(top, "")
     except OSError as error:
-        raise ImageError(
-            f"{os.fspath(root)} cannot be read completely: {error.strerror} ({error.filename})"
-        ) from error
+        # tarfile tells of a file that shrank meanwhile by an OSError without a number.
+        cause = f"{error.strerror} ({error.filename})" if error.errno is not None else str(error)
+        raise ImageError(f"{os.fspath(root)} cannot be read completely: {cause}") from error
+    except RecursionError as error:
+        raise ImageError(f"{os.fspath(root)} cannot be read completely: it is nested too deeply") from error
     finally:
         os.close(top)
 

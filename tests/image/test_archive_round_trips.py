@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -18,6 +19,7 @@ from libpod.image.archives import ArchiveKind, recognise
 from libpod.image.loading import load
 from libpod.image.pull import pull
 from libpod.image.saving import SaveFormat, SaveOptions, TargetExistsError, save
+from libpod.image.skopeo_args import CopyOptions
 from tests.image.image_sandbox import ImageSandbox, rootfs_tar
 
 pytestmark = [pytest.mark.root]
@@ -315,6 +317,57 @@ def test_directories_are_recognised(box: ImageSandbox, tmp_path: Path, kind: Sav
     (tmp_path / "d").mkdir()
     with pytest.raises(ImageError, match="not an image archive"):
         recognise(tmp_path / "d")
+
+
+def nested(layout: Path, *architectures: str) -> None:
+    """Put the one image of a layout into an index of its own, as several tools do, under more platforms."""
+    blobs = layout / "blobs/sha256"
+    index = json.loads((layout / "index.json").read_text())
+    entry = index["manifests"][0]
+    inner = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [
+            {
+                "mediaType": entry["mediaType"],
+                "size": entry["size"],
+                "digest": entry["digest"] if arch == "amd64" else "sha256:" + "0" * 64,
+                "platform": {"os": "linux", "architecture": arch},
+            }
+            for arch in architectures
+        ],
+    }
+    data = json.dumps(inner).encode()
+    digest = hashlib.sha256(data).hexdigest()
+    (blobs / digest).write_bytes(data)
+    outer = {"mediaType": inner["mediaType"], "digest": f"sha256:{digest}", "size": len(data)}
+    index["manifests"] = [outer | {"annotations": entry.get("annotations", {})}]
+    (layout / "index.json").write_text(json.dumps(index))
+
+
+def test_an_index_inside_of_a_layout_gives_the_image_for_the_platform(
+    box: ImageSandbox, fresh: ImageSandbox, tmp_path: Path
+) -> None:
+    image_id = box.make("nested:1")
+    save(box.skopeo, box.images, ["nested:1"], tmp_path / "l", SaveOptions(format=SaveFormat.OCI_DIRECTORY))
+    nested(tmp_path / "l", "s390x", "amd64")
+    wish = CopyOptions(platform={"os": "linux", "architecture": "amd64"})
+    loaded = load(fresh.skopeo, fresh.images, tmp_path / "l", options=wish)
+    assert [(image.id, image.names) for image in loaded] == [(image_id, ("localhost/nested:1",))]
+    nested(tmp_path / "l", "s390x")
+    with pytest.raises(LibpodError):
+        load(fresh.skopeo, fresh.images, tmp_path / "l", options=wish)
+
+
+def test_several_images_without_names_cannot_be_chosen(box: ImageSandbox, tmp_path: Path) -> None:
+    box.make("unnamed:1")
+    save(box.skopeo, box.images, ["unnamed:1"], tmp_path / "l", SaveOptions(format=SaveFormat.OCI_DIRECTORY))
+    index = json.loads((tmp_path / "l/index.json").read_text())
+    index["manifests"][0].pop("annotations")
+    index["manifests"] *= 2
+    (tmp_path / "l/index.json").write_text(json.dumps(index))
+    with pytest.raises(ImageError, match="without names"):
+        load(box.skopeo, box.images, tmp_path / "l")
 
 
 def test_what_docker_makes_with_its_newer_versions_is_read_as_oci(

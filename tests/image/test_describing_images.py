@@ -7,12 +7,19 @@ from typing import Any
 
 import pytest
 
-from libpod.define.errors import ImageInUseError, InvalidArgumentError, LibpodError, NoSuchImageError
+from libpod.define.errors import (
+    ImageError,
+    ImageInUseError,
+    InvalidArgumentError,
+    LibpodError,
+    NoSuchImageError,
+)
 from libpod.define.ids import new_id
 from libpod.image.build import BuildOptions, build
 from libpod.image.describing import history, inspect, summaries, tree
 from libpod.image.filters import filtered
 from libpod.image.local import LocalImages
+from libpod.image.platforms import host_platform
 from libpod.image.removing import prune, remove, remove_all
 from libpod.storage.store import Store
 from libpod.storage.stored import StoredContainer
@@ -99,6 +106,33 @@ def test_an_image_with_broken_documents_spoils_nothing_but_itself(fresh: ImageSa
     assert "\n" not in str(caught.value)
     remove(fresh.images, "bad")
     assert [image.id for image in fresh.images.all()] == [good]
+
+
+def test_a_manifest_list_stands_for_the_image_of_this_machine_but_is_tagged_and_removed_itself(
+    fresh: ImageSandbox,
+) -> None:
+    arch = host_platform()["architecture"]
+    image_id = fresh.make("instance")
+    fresh.buildah("manifest", "create", "thelist")
+    fresh.buildah("manifest", "add", "--arch", arch, "thelist", fresh.reference("localhost/instance:latest"))
+    listed = fresh.images.look_up("thelist").image
+    assert listed.id != image_id
+    assert fresh.images.find("thelist").id == image_id
+    assert inspect(fresh.images, "thelist")["Id"] == image_id
+    assert [each.id for each in filtered(fresh.images, ["manifest=true"])] == [listed.id]
+    fresh.images.tag("thelist", ["other"])
+    assert set(fresh.images.look_up("other").image.names) == {
+        "localhost/other:latest",
+        "localhost/thelist:latest",
+    }
+    remove(fresh.images, "other")
+    remove(fresh.images, "instance")
+    assert fresh.images.exists("thelist")
+    with pytest.raises(ImageError, match="without its image"):
+        fresh.images.find("thelist")
+    assert {summary.id for summary in summaries(fresh.images)} == {listed.id}
+    remove(fresh.images, "thelist")
+    assert fresh.images.all() == []
 
 
 # ---- tagging and removing, on a store of their own -------------------------------------------------------------

@@ -90,6 +90,8 @@ def facts(root: Path) -> dict[bytes, tuple[object, ...]]:
             status = os.lstat(path)
             relative = os.path.relpath(path, os.fsencode(root))
             content: object = None
+            # A whiteout has the time at which it was unpacked.
+            timeless = stat.S_ISLNK(status.st_mode) or (stat.S_ISCHR(status.st_mode) and not status.st_rdev)
             if stat.S_ISREG(status.st_mode):
                 content = Path(os.fsdecode(path)).read_bytes()
             elif stat.S_ISLNK(status.st_mode):
@@ -98,7 +100,7 @@ def facts(root: Path) -> dict[bytes, tuple[object, ...]]:
             xattrs = {key: os.getxattr(path, key) for key in names if not key.startswith("trusted.")}
             found[relative] = (
                 status.st_mode, status.st_uid, status.st_gid, status.st_rdev, content, xattrs,
-                int(status.st_mtime) if not stat.S_ISLNK(status.st_mode) else 0,
+                0 if timeless else int(status.st_mtime),
                 first.setdefault(status.st_ino, relative) if status.st_nlink > 1 and content is not None else None,
             )  # fmt: skip
     return found
@@ -123,6 +125,21 @@ def test_sockets_are_left_out_and_links_are_never_followed(tmp_path: Path) -> No
         write_tree(tmp_path / "root", buffer)
     with tarfile.open(fileobj=io.BytesIO(buffer.getvalue())) as tar:
         assert [(member.name, member.type) for member in tar] == [("link", tarfile.SYMTYPE)]
+
+
+def test_a_tree_that_is_nested_beyond_all_measure_is_one_sentence(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=descriptor)
+        inner = os.open("d", os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = inner
+    os.close(descriptor)
+    try:
+        with pytest.raises(ImageError, match="cannot be read completely"):
+            write_tree(tmp_path, io.BytesIO())
+    finally:
+        subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)
 
 
 def test_equal_trees_give_equal_tars(tmp_path: Path) -> None:
