@@ -11,10 +11,9 @@ from typing import Any
 
 import libpod
 from libpod_cli.environment import labels
-from libpod_cli.formatting import show
+from libpod_cli.formatting import ago, show
 from libpod_cli.inspect import inspected
 from libpod_cli.lifecycle import confirmed
-from libpod_cli.tables import ago
 from libpod_cli.parser import Parser, UsageError
 from libpod_cli.session import Session
 from libpod_cli.verbs import verb
@@ -89,7 +88,7 @@ def _ps_flags(parser: Parser) -> None:
 @verb("[options]", _ps_flags, most=0)
 def pod_ps(args: argparse.Namespace, session: Session) -> int:
     """List pods"""
-    pods = list(reversed(session.runtime.pods()))
+    pods = session.runtime.pods()
     if args.quiet:
         for pod in pods:
             print(pod.id if args.no_trunc else pod.id[:12])
@@ -128,12 +127,12 @@ def _listed(pod: libpod.Pod) -> dict[str, Any]:
 
 
 def _row(document: dict[str, Any], *, whole: bool) -> dict[str, Any]:
-    cut = (lambda text: text) if whole else (lambda text: text[:12])
+    length = None if whole else 12
     return {
         **document,
-        "ID": cut(document["Id"]),
-        "Id": cut(document["Id"]),
-        "InfraId": cut(document["InfraId"]),
+        "ID": document["Id"][:length],
+        "Id": document["Id"][:length],
+        "InfraId": document["InfraId"][:length],
         "Created": ago(document["Created"]),
         "NumberOfContainers": len(document["Containers"]),
     }
