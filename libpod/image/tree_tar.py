@@ -18,20 +18,13 @@ import errno
 import os
 import stat
 import tarfile
-from typing import Protocol
 
 from libpod.define.errors import ImageError
-from libpod.image.scratch import CHUNK
 from libpod.linux.process import StrPath
+from libpod.storage.tar_output import Sink, writing_tar
 
 _ATTRIBUTES = ("security.capability", "security.ima")
 _NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENODATA, errno.EPERM)
-
-
-class Sink(Protocol):
-    """Where the tar goes."""
-
-    def write(self, data: bytes, /) -> int: ...
 
 
 def write_tree(root: StrPath, sink: Sink, *, one_file_system: bool = False) -> None:
@@ -43,15 +36,7 @@ def write_tree(root: StrPath, sink: Sink, *, one_file_system: bool = False) -> N
             f"{os.fspath(root)} cannot be read as a root file system: {error.strerror}"
         ) from error
     try:
-        # Small files dominate: the copy buffer must hold most of them at once.
-        with tarfile.open(
-            mode="w|",
-            bufsize=CHUNK,
-            fileobj=sink,
-            format=tarfile.PAX_FORMAT,
-            encoding="utf-8",
-            copybufsize=CHUNK,
-        ) as tar:  # type: ignore[call-overload]
+        with writing_tar(sink) as tar:
             _Writer(tar, os.fstat(top).st_dev if one_file_system else None).directory(top, "")
     except OSError as error:
         # tarfile tells of a file that shrank meanwhile by an OSError without a number.

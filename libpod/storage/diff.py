@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from libpod.define.errors import StorageError
+from libpod.storage.tar_output import writing_tar
 from libpod.storage.upper import UpperEntry, walk
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 
-_BUFFER = 1 << 20
 _KEPT_XATTRS = frozenset({"security.capability", "security.ima"})
 
 
@@ -49,14 +49,7 @@ def write_layer(upper: Path, lowers: Sequence[Path], sink: BinaryIO) -> None:
 @contextlib.contextmanager
 def layer_archive(sink: BinaryIO) -> Iterator[LayerArchive]:
     """An archive that is complete when the block ends well."""
-    with tarfile.open(
-        fileobj=sink,
-        mode="w|",
-        format=tarfile.PAX_FORMAT,
-        encoding="utf-8",
-        errors="surrogateescape",
-        bufsize=_BUFFER,
-    ) as archive:
+    with writing_tar(sink) as archive:
         yield LayerArchive(archive)
 
 
