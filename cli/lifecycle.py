@@ -37,7 +37,7 @@ def _with(
                 return None
             raise
         action(container)
-        return container.name if name == container.id else name
+        return name
 
     return do
 
