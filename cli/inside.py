@@ -94,7 +94,7 @@ def _attach_flags(parser: Parser) -> None:
 def attach(args: argparse.Namespace, session: Session) -> int:
     """Connect to the streams of a running container"""
     container = one(args, session)
-    with container.attach() as stream:
+    with container.attach(back_pressure=True) as stream:
         stdin = not args.no_stdin and container.config.stdin
         outcome = copy(container, stream, args, stdin=stdin)
     return 0 if outcome is libpod.Outcome.DETACHED else container.wait()

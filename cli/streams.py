@@ -46,7 +46,7 @@ def start_attached(
     stderr: bool = True,
 ) -> int:
     """Start the container with its streams connected; returns its exit code, 0 when the user lets go of it."""
-    with container.start_and_attach() as stream:
+    with container.start_and_attach(back_pressure=True) as stream:
         outcome = copy(container, stream, args, stdin=stdin, stdout=stdout, stderr=stderr)
     return 0 if outcome is libpod.Outcome.DETACHED else container.wait()
 

@@ -101,26 +101,27 @@ class Container:
         with locked(self._services, self.id) as held:
             lifecycle.start(held)
 
-    def start_and_attach(self) -> AttachStream:
+    def start_and_attach(self, *, back_pressure: bool = False) -> AttachStream:
         """Start it with its streams connected before its first byte; the caller reads the stream to its end.
 
-        States and errors as for `start`. Upstream: `StartAndAttach`.
+        States and errors as for `start`; *back_pressure* as for `attach`. Upstream: `StartAndAttach`.
         """
         from libpod.container_internal import attaching
 
         lifecycle.start_infra(self._services, self.config)
         with locked(self._services, self.id) as held:
-            return attaching.start_attached(held)
+            return attaching.start_attached(held, back_pressure=back_pressure)
 
-    def attach(self) -> AttachStream:
+    def attach(self, *, back_pressure: bool = False) -> AttachStream:
         """Connect to its streams; what it wrote before is in the log only.
 
-        Allowed while initialized or running. A reader that stops reading stops the container. Upstream: `Attach`.
+        Allowed while initialized or running. A reader that falls far behind is disconnected; with *back_pressure* the
+        container waits for it instead, as long as it takes. Upstream: `Attach`.
         """
         from libpod.container_internal import attaching
 
         with locked(self._services, self.id) as held:
-            return attaching.attach(held)
+            return attaching.attach(held, back_pressure=back_pressure)
 
     def stop(self, timeout: float | None = None) -> None:
         """Send its stop signal, wait *timeout* seconds (default: its own), then kill it.

@@ -11,27 +11,28 @@ from libpod.container_internal.launching import bundle_for
 from libpod.define.errors import InvalidStateError
 from libpod.define.status import ContainerStatus, Operation
 from libpod.model.event import EventStatus
-from libpod.oci.attach import AttachStream
+from libpod.oci.attach import DEFAULT_BUFFER, AttachStream
 
 
-def attach(held: LockedContainer) -> AttachStream:
+def attach(held: LockedContainer, *, back_pressure: bool = False) -> AttachStream:
     """Connect now; see `Container.attach`."""
     held.require(Operation.ATTACH)
     if held.config.log_driver.startswith("passthrough"):
         raise InvalidStateError(
             f"container {held.name} uses the log driver passthrough: its streams belong to whoever started it"
         )
-    stream = lifecycle.runtime_of(held).attach(bundle_for(held))
+    buffer = None if back_pressure else DEFAULT_BUFFER
+    stream = lifecycle.runtime_of(held).attach(bundle_for(held), buffer=buffer)
     held.emit(EventStatus.ATTACH)
     return stream
 
 
-def start_attached(held: LockedContainer) -> AttachStream:
+def start_attached(held: LockedContainer, *, back_pressure: bool = False) -> AttachStream:
     """Start with the streams connected first; a start that fails closes them."""
     held.require(Operation.START)
     if held.status is not ContainerStatus.CREATED:
         lifecycle.init(held)
-    stream = attach(held)
+    stream = attach(held, back_pressure=back_pressure)
     try:
         lifecycle.start(held)
     except BaseException:

@@ -140,6 +140,20 @@ def test_much_output_arrives_whole(cli: Command) -> None:
     assert cli("exec", "c", "sh", "-c", command) == shown
 
 
+def test_a_slow_reader_slows_the_container_and_loses_nothing(cli: Command) -> None:
+    amount = 40_000_000  # more than anybody buffers
+    with cli.started(
+        *RUN, "--rm", "--log-driver", "none", "bb:1", "head", "-c", str(amount), "/dev/zero"
+    ) as process:
+        assert process.stdout is not None
+        assert until(lambda: cli("ps", "-q"))
+        total = 0
+        while data := os.read(process.stdout.fileno(), 1 << 16):
+            total += len(data)
+        assert process.wait(timeout=60) == 0
+    assert total == amount
+
+
 def test_cidfile_and_replace(cli: Command, tmp_path: Path) -> None:
     file = tmp_path / "cid"
     first = linger(cli, "c", "--cidfile", str(file))
