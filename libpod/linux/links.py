@@ -6,6 +6,7 @@ leaves the others out. A library that decodes everything takes milliseconds per 
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 import attrs
 
 _RTM_GETLINK = 18
-_NLM_F_REQUEST_DUMP = 0x001 | 0x300
+_NLM_F_REQUEST, _NLM_F_REQUEST_DUMP = 0x001, 0x001 | 0x300
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _IFLA_IFNAME, _IFLA_MASTER, _IFLA_IFALIAS, _IFLA_GROUP = 3, 10, 20, 27
 _HEADER = struct.Struct("=IHHII")
@@ -54,6 +55,26 @@ def links(*, master: int = 0) -> list[Link]:
                     number = -struct.unpack_from("=i", payload)[0]
                     raise OSError(number, os.strerror(number), "list of network interfaces")
                 found.append(_link(payload))
+
+
+def link_named(name: str) -> Link | None:
+    """The interface called *name*; None when there is none."""
+    raw = name.encode() + b"\0"
+    body = _IFINFO.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+    body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(raw), _IFLA_IFNAME) + raw.ljust((len(raw) + 3) & ~3, b"\0")
+    request = _HEADER.pack(_HEADER.size + len(body), _RTM_GETLINK, _NLM_F_REQUEST, 1, 0) + body
+    with socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+    ) as netlink:
+        netlink.bind((0, 0))
+        netlink.send(request)
+        kind, payload = next(_messages(netlink.recv(1 << 18)))
+    if kind != _NLMSG_ERROR:
+        return _link(payload)
+    number = -struct.unpack_from("=i", payload)[0]
+    if number == errno.ENODEV:
+        return None
+    raise OSError(number, os.strerror(number), f"interface {name}")
 
 
 def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
