@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import attrs
+import msgspec
 
 from libpod.config_files import container_files, read_containers_conf, read_storage_conf, storage_file
 from libpod.define.errors import ConfigError
@@ -47,33 +47,36 @@ _CONMON_PATHS = (
     "/usr/local/bin/conmon",
     "/usr/local/sbin/conmon",
 )
+_PATHS = ("graph_root", "run_root", "volume_path", "events_log_path", "network_config_dir")
+"""Settings that may be given as text and are kept as paths."""
 _RUNTIME_DIRECTORIES = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/sbin", "/bin")
 _CGROUP_MANAGERS = ("cgroupfs", "systemd")
+_CGROUPS_MODES = ("enabled", "disabled", "no-conmon", "split")
 _EVENTS_BACKENDS = ("file", "journald", "none")
 _LOG_DRIVERS = ("k8s-file", "json-file", "journald", "none", "passthrough", "passthrough-tty")
+_IMAGE_VOLUME_MODES = ("bind", "anonymous", "tmpfs", "ignore")
 _PULL_POLICIES = ("always", "missing", "never", "newer", "ifnewer", "ifmissing", "")
 
 
-def _absolute(_instance: object, attribute: attrs.Attribute[Path], value: Path) -> None:
-    if not value.is_absolute():
-        raise ConfigError(f'{attribute.name} is "{value}", which is not an absolute path')
+def _check_absolute(name: str, path: Path) -> None:
+    if not path.is_absolute():
+        raise ConfigError(f'{name} is "{path}", which is not an absolute path')
 
 
-def _one_of(*allowed: str) -> Callable[[object, attrs.Attribute[str], str], None]:
-    def check(_instance: object, attribute: attrs.Attribute[str], value: str) -> None:
-        if value not in allowed:
-            shown = ", ".join(word for word in allowed if word)
-            raise ConfigError(f'{attribute.name} is "{value}"', resolution=f"use one of {shown}")
-
-    return check
+def _check_words(config: msgspec.Struct, allowed: Mapping[str, Sequence[str]]) -> None:
+    """Raise ConfigError unless each field that *allowed* names is one of its words."""
+    for name, words in allowed.items():
+        value = getattr(config, name)
+        if value not in words:
+            shown = ", ".join(word for word in words if word)
+            raise ConfigError(f'{name} is "{value}"', resolution=f"use one of {shown}")
 
 
 def _runtimes() -> dict[str, tuple[str, ...]]:
     return {name: tuple(f"{place}/{name}" for place in _RUNTIME_DIRECTORIES) for name in ("crun", "runc")}
 
 
-@attrs.frozen(kw_only=True)
-class ContainerDefaults:
+class ContainerDefaults(msgspec.Struct, frozen=True, kw_only=True):
     """The [containers] section: what a container gets when its creator does not say."""
 
     annotations: tuple[str, ...] = ()
@@ -83,9 +86,7 @@ class ContainerDefaults:
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     cgroup_namespace: str = ""
     """Empty: private on cgroup v2, the host's on v1."""
-    cgroups: str = attrs.field(
-        default="enabled", validator=_one_of("enabled", "disabled", "no-conmon", "split")
-    )
+    cgroups: str = "enabled"
     devices: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
@@ -98,7 +99,7 @@ class ContainerDefaults:
     ipc_namespace: str = "shareable"
     label: bool = True
     """Whether SELinux labels are used where SELinux runs."""
-    log_driver: str = attrs.field(default="k8s-file", validator=_one_of(*_LOG_DRIVERS))
+    log_driver: str = "k8s-file"
     log_size_max: int = -1
     """Bytes; −1 is without limit."""
     log_tag: str = ""
@@ -119,45 +120,43 @@ class ContainerDefaults:
     uts_namespace: str = "private"
     volumes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        _check_words(self, {"cgroups": _CGROUPS_MODES, "log_driver": _LOG_DRIVERS})
 
-@attrs.frozen(kw_only=True)
-class RuntimeConfig:
+
+class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How an engine works on this machine. Two configurations with equal roots must be equal in their directories."""
 
-    graph_root: Path = attrs.field(
-        default=Path("/var/lib/containers/storage"), converter=Path, validator=_absolute
-    )
-    run_root: Path = attrs.field(default=Path("/run/containers/storage"), converter=Path, validator=_absolute)
+    graph_root: Path = Path("/var/lib/containers/storage")
+    run_root: Path = Path("/run/containers/storage")
     storage_driver: str = "overlay"
     storage_options: tuple[str, ...] = ()
     """As the storage library takes them: `overlay.mountopt=nodev`."""
     image_stores: tuple[str, ...] = ()
     """Further graph roots that are read for images."""
-    volume_path: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    volume_path: Path | None = None
     """None: below the engine's own directory."""
 
     runtime: str = ""
     """Name or path of the OCI runtime; empty: the first found that can checkpoint here."""
-    runtimes: Mapping[str, tuple[str, ...]] = attrs.field(factory=_runtimes)
+    runtimes: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=_runtimes)
     """Where each runtime is looked for."""
     conmon_paths: tuple[str, ...] = _CONMON_PATHS
     conmon_env: tuple[str, ...] = (DEFAULT_PATH,)
     criu_path: str = ""
     """Empty: the one that is found and works."""
-    cgroup_manager: str = attrs.field(default="cgroupfs", validator=_one_of(*_CGROUP_MANAGERS))
+    cgroup_manager: str = "cgroupfs"
     no_pivot_root: bool = False
     runtime_flags: tuple[str, ...] = ()
     """Global options of the OCI runtime, without dashes: `debug`."""
     hooks_dirs: tuple[str, ...] = ("/usr/share/containers/oci/hooks.d", "/etc/containers/oci/hooks.d")
-    events_backend: str = attrs.field(default="file", validator=_one_of(*_EVENTS_BACKENDS))
-    events_log_path: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    events_backend: str = "file"
+    events_log_path: Path | None = None
     events_log_max_size: int = 1_000_000
     stop_timeout: int = 10
     exit_command_delay: int = 300
-    pull_policy: str = attrs.field(default="missing", validator=_one_of(*_PULL_POLICIES))
-    image_volume_mode: str = attrs.field(
-        default="bind", validator=_one_of("bind", "anonymous", "tmpfs", "ignore")
-    )
+    pull_policy: str = "missing"
+    image_volume_mode: str = "bind"
     infra_image: str = ""
     infra_command: str = ""
     namespace: str = ""
@@ -170,12 +169,26 @@ class RuntimeConfig:
     default_subnet: str = "10.87.0.0/16"
     """Not podman's 10.88.0.0/16: the two engines do not know each other's leases."""
     default_subnet_pools: tuple[tuple[str, int], ...] = (("10.91.0.0/16", 24), ("10.96.0.0/11", 24))
-    network_config_dir: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
+    network_config_dir: Path | None = None
     dns_bind_port: int = 53
 
-    containers: ContainerDefaults = attrs.field(factory=ContainerDefaults)
+    containers: ContainerDefaults = msgspec.field(default_factory=ContainerDefaults)
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
+        for name in _PATHS:
+            if (path := getattr(self, name)) is not None:
+                msgspec.structs.force_setattr(self, name, Path(path))
+        _check_absolute("graph_root", self.graph_root)
+        _check_absolute("run_root", self.run_root)
+        _check_words(
+            self,
+            {
+                "cgroup_manager": _CGROUP_MANAGERS,
+                "events_backend": _EVENTS_BACKENDS,
+                "pull_policy": _PULL_POLICIES,
+                "image_volume_mode": _IMAGE_VOLUME_MODES,
+            },
+        )
         if self.stop_timeout < 0:
             raise ConfigError(f"stop_timeout is {self.stop_timeout}, which is less than nothing")
 
@@ -199,8 +212,8 @@ class RuntimeConfig:
         With *read_files* false the machine's files are not read: what runs does not depend on them. Raises ConfigError.
         """
         variables = os.environ if environ is None else environ
-        values: dict[str, Any] = attrs.asdict(cls(), recurse=False)
-        defaults: dict[str, Any] = attrs.asdict(values.pop("containers"), recurse=False)
+        values: dict[str, Any] = msgspec.structs.asdict(cls())
+        defaults: dict[str, Any] = msgspec.structs.asdict(values.pop("containers"))
         if read_files:
             for path in container_files(variables):
                 read_containers_conf(path, values, defaults)
@@ -225,8 +238,8 @@ def with_overrides(
     values: Mapping[str, Any], defaults: Mapping[str, Any], overrides: Mapping[str, Any]
 ) -> RuntimeConfig:
     """The configuration of *values* and *defaults*, with *overrides* on top. Raises ConfigError."""
-    own = {field.name for field in attrs.fields(RuntimeConfig)}
-    inner = {field.name for field in attrs.fields(ContainerDefaults)}
+    own = set(RuntimeConfig.__struct_fields__)
+    inner = set(ContainerDefaults.__struct_fields__)
     chosen, container = dict(values), dict(defaults)
     for name, value in overrides.items():
         if name in own:

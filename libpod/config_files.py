@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import attrs
+import msgspec
 
 from libpod.define.errors import ConfigError, InvalidArgumentError
 from libpod.model.units import parse_size
@@ -79,8 +79,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not TOML: {error}") from error
 
 
-@attrs.frozen
-class _Key:
+class _Key(msgspec.Struct, frozen=True):
     """How one key of a file becomes one field."""
 
     field: str

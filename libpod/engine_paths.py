@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import attrs
+import msgspec
 
 OWN_DIRECTORY = "libpod-py"
 """The name of the engine's directory below the graph root and the run root. Podman's is called `libpod`."""
 
 
-@attrs.frozen(kw_only=True)
-class EnginePaths:
+class EnginePaths(msgspec.Struct, frozen=True, kw_only=True):
     """Where the engine keeps what. Pure: nothing is made or read.
 
     <graph root>/libpod-py/     survives a reboot

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-import attrs
+import msgspec
 
 from libpod.container_internal.locked import locked
 from libpod.container_internal.services import Services
@@ -21,8 +21,7 @@ from libpod.model.container_state import ContainerState
 from libpod.model.container_summary import ContainerSummary
 
 
-@attrs.frozen
-class Listed:
+class Listed(msgspec.Struct, frozen=True):
     """One container in a listing."""
 
     summary: ContainerSummary

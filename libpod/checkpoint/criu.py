@@ -28,7 +28,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import attrs
+import msgspec
 
 from libpod.checkpoint.explain import explain_log, explain_text
 from libpod.define.errors import CommandError, NotSupportedError, ProgramMissingError
@@ -51,8 +51,7 @@ _TIMEOUT = 60.0
 _CACHE_FORMAT = 1
 
 
-@attrs.frozen(kw_only=True)
-class CriuStatus:
+class CriuStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What was found out about one criu on this kernel."""
 
     path: Path
@@ -67,8 +66,7 @@ class CriuStatus:
         return format_version(self.version)
 
 
-@attrs.frozen(kw_only=True)
-class CriuNeeds:
+class CriuNeeds(msgspec.Struct, frozen=True, kw_only=True):
     """What an operation asks of CRIU."""
 
     version: int = MINIMUM
@@ -158,7 +156,11 @@ def has_feature(feature: str, configured: Path | None = None, *, cache: Path | N
     answer = run([path, "check", "--feature", feature], accept=range(256), timeout=_TIMEOUT)
     supported = answer.returncode == 0
     if cache is not None and remembered is not None:
-        _remember(cache, key, attrs.evolve(remembered, features=remembered.features | {feature: supported}))
+        _remember(
+            cache,
+            key,
+            msgspec.structs.replace(remembered, features=remembered.features | {feature: supported}),
+        )
     return supported
 
 
@@ -280,13 +282,12 @@ def _dump(criu: Path, pid: int, directory: Path) -> str | None:
 # ---- cache -------------------------------------------------------------------------------------------------------
 
 
-@attrs.frozen(kw_only=True)
-class _Facts:
+class _Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What the cache keeps of one criu."""
 
     version: int
     problem: str | None
-    features: dict[str, bool] = attrs.field(factory=dict)
+    features: dict[str, bool] = msgspec.field(default_factory=dict)
 
 
 def _cache_key(path: Path) -> str:
@@ -313,7 +314,7 @@ def _remembered(cache: Path, key: str) -> _Facts | None:
 
 
 def _remember(cache: Path, key: str, facts: _Facts) -> None:
-    document = {"format": _CACHE_FORMAT, "key": key, "facts": attrs.asdict(facts)}
+    document = {"format": _CACHE_FORMAT, "key": key, "facts": msgspec.structs.asdict(facts)}
     try:
         write_atomic(cache, json.dumps(document).encode(), durable=False)
     except OSError as error:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-import attrs
+import msgspec
 
 Operation = Literal["dump", "restore"]
 
@@ -30,8 +30,7 @@ _TAIL = 1 << 22
 """Bytes at the end of a log that are looked at; a log of level 4 may have gigabytes."""
 
 
-@attrs.frozen(kw_only=True)
-class LogExplanation:
+class LogExplanation(msgspec.Struct, frozen=True, kw_only=True):
     """Why CRIU failed."""
 
     cause: str
@@ -44,8 +43,7 @@ class LogExplanation:
     """The error lines of the log, the first ones."""
 
 
-@attrs.frozen
-class _Cause:
+class _Cause(msgspec.Struct, frozen=True):
     pattern: re.Pattern[str]
     cause: str
     """May hold {name} of the pattern's groups."""

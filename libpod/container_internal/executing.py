@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import msgspec
 
 from libpod.container_internal import lifecycle, user_lookup
@@ -39,8 +38,7 @@ if TYPE_CHECKING:
 CREATED, RUNNING, STOPPED = 1, 2, 3
 
 
-@attrs.frozen(kw_only=True)
-class ExecResult:
+class ExecResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a command that ran to its end left."""
 
     exit_code: int

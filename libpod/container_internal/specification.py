@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import attrs
+import msgspec
 
 from libpod.container_internal import extra_mounts, generated_files, source_preparation, user_lookup
 from libpod.container_internal.held import LockedContainer
@@ -36,8 +36,7 @@ from libpod.spec.namespaces import borrowed, proc_path
 Document = dict[str, Any]
 
 
-@attrs.frozen(kw_only=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """What was looked up for one start."""
 
     facts: FinalFacts

@@ -11,19 +11,18 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator, Mapping, Sequence
 
-import attrs
+import msgspec
 
 from libpod.model.event import Event
 
 
-@attrs.frozen(kw_only=True)
-class EventQuery:
+class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which events are wanted. Values of one filter key are alternatives; keys must all match."""
 
     since: str | None = None
     """RFC 3339; None means from the beginning (or from now on with follow)."""
     until: str | None = None
-    filters: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
+    filters: Mapping[str, Sequence[str]] = msgspec.field(default_factory=dict)
     """podman's keys: container, event, image, label, pod, volume, type, network, health_status."""
     follow: bool = False
 

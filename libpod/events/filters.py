@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-import attrs
+import msgspec
 
 from libpod.define.errors import InvalidArgumentError
 from libpod.events.base import EventQuery
@@ -58,8 +58,7 @@ _FILTERS: Mapping[str, Predicate] = {
 }
 
 
-@attrs.frozen(kw_only=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
     """A query made ready for judging events one by one."""
 
     after: int | None

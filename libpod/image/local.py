@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-import attrs
+import msgspec
 
 from libpod.define.errors import (
     ImageError,
@@ -83,7 +83,7 @@ class LocalImages:
         if "manifest" not in found.image.big_data_names or found.image.top_layer is not None:
             return found
         instance = self._instance(found.image, images)
-        return found if instance is None else attrs.evolve(found, image=instance)
+        return found if instance is None else msgspec.structs.replace(found, image=instance)
 
     def _instance(self, image: StoredImage, images: Sequence[StoredImage]) -> StoredImage | None:
         manifest = self.manifest(image)

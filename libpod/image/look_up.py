@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import attrs
+import msgspec
 
 from libpod.define.errors import AmbiguousNameError, InvalidArgumentError, NoSuchImageError
 from libpod.image.references import Location, Reference, Transport, is_image_id, lookup_candidates
@@ -28,8 +28,7 @@ from libpod.spec.image import LIST_TYPES, Document, is_digest, media_type
 from libpod.storage.stored import StoredImage
 
 
-@attrs.frozen(kw_only=True)
-class FoundImage:
+class FoundImage(msgspec.Struct, frozen=True, kw_only=True):
     """An image and the name under which it was asked for."""
 
     image: StoredImage

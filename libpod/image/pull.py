@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
+import msgspec
 
 from libpod.define.errors import (
     AmbiguousNameError,
@@ -253,11 +254,11 @@ def _pull_all_tags(
     candidates = pull_candidates(reference, images.registries)
     for candidate in candidates:
         try:
-            tags = skopeo.list_tags(attrs.evolve(candidate, tag=""), wish.copy)
+            tags = skopeo.list_tags(msgspec.structs.replace(candidate, tag=""), wish.copy)
         except (NoSuchImageError, RegistryUnreachableError) as error:
             errors.append(error)
             continue
-        named = [attrs.evolve(candidate, tag=tag) for tag in tags]
+        named = [msgspec.structs.replace(candidate, tag=tag) for tag in tags]
         return [_pull_one(skopeo, images, each, str(each), wish, progress) for each in named]
     raise _combined(str(reference), candidates, errors)
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import enum
 import re
 
-import attrs
+import msgspec
 
 from libpod.define.errors import InvalidArgumentError
 from libpod.image.registries import RegistriesConfig
@@ -39,8 +39,7 @@ _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 
 
-@attrs.frozen(kw_only=True, str=False)
-class Reference:
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
     """A parsed name. `domain` is empty for a short name."""
 
     domain: str = ""
@@ -89,18 +88,18 @@ class Reference:
 
     def normalised(self, *, domain: str = LOCALHOST) -> Reference:
         """The form in which the name is stored; a short name gets *domain*."""
-        reference = self if self.domain else attrs.evolve(self, domain=domain)
+        reference = self if self.domain else msgspec.structs.replace(self, domain=domain)
         if reference.domain == f"index.{DOCKER_IO}":
-            reference = attrs.evolve(reference, domain=DOCKER_IO)
+            reference = msgspec.structs.replace(reference, domain=DOCKER_IO)
         if reference.domain == DOCKER_IO and "/" not in reference.path:
-            reference = attrs.evolve(reference, path=f"library/{reference.path}")
+            reference = msgspec.structs.replace(reference, path=f"library/{reference.path}")
         if reference.digest:
-            return attrs.evolve(reference, tag="")
-        return reference if reference.tag else attrs.evolve(reference, tag=LATEST)
+            return msgspec.structs.replace(reference, tag="")
+        return reference if reference.tag else msgspec.structs.replace(reference, tag=LATEST)
 
     def with_digest(self, digest: str) -> Reference:
         """The same repository, by content."""
-        return attrs.evolve(self, tag="", digest=digest)
+        return msgspec.structs.replace(self, tag="", digest=digest)
 
 
 def normalise(name: str) -> Reference:
@@ -181,8 +180,7 @@ _REFUSED = {
 }
 
 
-@attrs.frozen(kw_only=True, str=False)
-class Location:
+class Location(msgspec.Struct, frozen=True, kw_only=True):
     """A place that holds, or will hold, an image."""
 
     transport: Transport
@@ -231,7 +229,7 @@ def _split_domain(name: str) -> tuple[str, str]:
 
 
 def _at(alias: str, reference: Reference) -> Reference:
-    return attrs.evolve(Reference.parse(alias), tag=reference.tag, digest=reference.digest)
+    return msgspec.structs.replace(Reference.parse(alias), tag=reference.tag, digest=reference.digest)
 
 
 def _plausible(digest: str) -> bool:

@@ -21,20 +21,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import attrs
+import msgspec
 
 from libpod.define.errors import ConfigError
 
 _MODES = ("permissive", "enforcing", "disabled")
 
 
-@attrs.frozen(kw_only=True)
-class RegistriesConfig:
+class RegistriesConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The effective answer of all files."""
 
     search: tuple[str, ...] = ()
     """The unqualified-search registries, in the order of trial."""
-    aliases: Mapping[str, str] = attrs.field(factory=dict)
+    aliases: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Short repository name → full repository name."""
     short_name_mode: str = "permissive"
     insecure: frozenset[str] = frozenset()
@@ -109,7 +108,7 @@ def merged(config: RegistriesConfig, document: Mapping[str, Any], *, file: str) 
         allowed = {_place(entry): bool(entry.get("insecure")) for entry in entries if isinstance(entry, dict)}
         kept = config.insecure - {place for place, insecure in allowed.items() if not insecure}
         changes["insecure"] = kept | {place for place, insecure in allowed.items() if insecure}
-    return attrs.evolve(config, **changes)
+    return msgspec.structs.replace(config, **changes)
 
 
 def _place(entry: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import msgspec
 
 from libpod.define.errors import InvalidArgumentError, LibpodError
 from libpod.image import credentials
@@ -138,7 +139,9 @@ def _search_one(
 def _tags(registry: str, term: str, wish: SearchOptions, skopeo: Skopeo | None) -> list[SearchResult]:
     if skopeo is None:
         raise InvalidArgumentError("tags cannot be listed without skopeo")
-    repository = attrs.evolve(Reference.parse(f"{registry}/{term}").normalised(), tag="", digest="")
+    repository = msgspec.structs.replace(
+        Reference.parse(f"{registry}/{term}").normalised(), tag="", digest=""
+    )
     options = CopyOptions(
         authfile=wish.authfile, creds=wish.creds, tls_verify=wish.tls_verify, cert_dir=wish.cert_dir
     )

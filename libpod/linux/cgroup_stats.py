@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import attrs
+import msgspec
 
 from libpod.linux import cgroups
 
@@ -21,8 +21,7 @@ _UNLIMITED = 1 << 62
 _SECTOR_OPERATIONS = ("Read", "Write")
 
 
-@attrs.frozen(kw_only=True)
-class CgroupStats:
+class CgroupStats(msgspec.Struct, frozen=True, kw_only=True):
     """Counters since the group was made, and what is used now."""
 
     moment_ns: int

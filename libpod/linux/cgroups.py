@@ -31,7 +31,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import attrs
+import msgspec
 
 from libpod.linux.pidfd import ProcessIdentity, send_signal
 
@@ -49,8 +49,7 @@ class CgroupMode(enum.StrEnum):
     NONE = "none"
 
 
-@attrs.frozen(kw_only=True)
-class Hierarchy:
+class Hierarchy(msgspec.Struct, frozen=True, kw_only=True):
     """One mounted cgroup file system."""
 
     mount_point: Path

@@ -10,15 +10,14 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-import attrs
+import msgspec
 
 _NEVER = frozenset({"pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"})
 """Directories of /dev that each container has of its own."""
 _CONSOLE = "console"
 
 
-@attrs.frozen(kw_only=True)
-class DeviceNode:
+class DeviceNode(msgspec.Struct, frozen=True, kw_only=True):
     """A character or block device, or a FIFO."""
 
     path: str

@@ -14,7 +14,7 @@ import platform
 from collections.abc import Mapping
 from pathlib import Path
 
-import attrs
+import msgspec
 
 from libpod.linux import capabilities, cgroups, rlimits, security
 from libpod.linux.cgroups import CgroupMode
@@ -37,15 +37,14 @@ ARCHITECTURES = {
 """The kernel's names of machines and those that images and profiles use."""
 
 
-@attrs.frozen(kw_only=True)
-class HostFacts:
+class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     """This machine as this process sees it. The defaults describe an unconfined root on a cgroup v2 host."""
 
     cgroup_mode: CgroupMode = CgroupMode.UNIFIED
     bounding: frozenset[str] = frozenset(capabilities.NAMES)
     """Capabilities that a child of ours can have at most."""
     effective: frozenset[str] = frozenset(capabilities.NAMES)
-    rlimits: Mapping[str, tuple[int, int]] = attrs.field(factory=dict)
+    rlimits: Mapping[str, tuple[int, int]] = msgspec.field(default_factory=dict)
     """Own soft and hard limits by name; infinity is 2**64 − 1. A name that is missing is not limited."""
     nr_open: int = 1048576
     oom_score_adj: int = 0

@@ -12,7 +12,7 @@ import struct
 from pathlib import Path
 from types import TracebackType
 
-import attrs
+import msgspec
 
 IN_MODIFY = 0x00000002
 IN_ATTRIB = 0x00000004
@@ -36,8 +36,7 @@ _libc.inotify_rm_watch.argtypes = [ctypes.c_int, ctypes.c_int]
 _libc.inotify_rm_watch.restype = ctypes.c_int
 
 
-@attrs.frozen
-class InotifyEvent:
+class InotifyEvent(msgspec.Struct, frozen=True):
     """Something happened to *name* in the watched directory (or, with an empty name, to the watched file)."""
 
     watch: int

@@ -12,7 +12,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
-import attrs
+import msgspec
 
 _RTM_GETLINK = 18
 _NLM_F_REQUEST, _NLM_F_REQUEST_DUMP = 0x001, 0x001 | 0x300
@@ -24,8 +24,7 @@ _ATTRIBUTE = struct.Struct("=HH")
 _U32 = struct.Struct("=I")
 
 
-@attrs.frozen(kw_only=True)
-class Link:
+class Link(msgspec.Struct, frozen=True, kw_only=True):
     """A network interface: its number, name, alias ("" for none), group, and the bridge it is a port of (0)."""
 
     index: int

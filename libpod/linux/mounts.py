@@ -22,7 +22,7 @@ import os
 import re
 from collections.abc import Iterable
 
-import attrs
+import msgspec
 
 StrPath = str | os.PathLike[str]
 
@@ -120,8 +120,7 @@ class _MountAttributes(ctypes.Structure):
     )
 
 
-@attrs.frozen(kw_only=True)
-class MountInfo:
+class MountInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One line of mountinfo, with the octal escapes undone."""
 
     mount_id: int

@@ -22,11 +22,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import attrs
+import msgspec
 
 
-@attrs.frozen
-class ProcessIdentity:
+class ProcessIdentity(msgspec.Struct, frozen=True):
     """A process that was seen alive once. `start_time` is 0 when it was gone before anybody could look."""
 
     pid: int

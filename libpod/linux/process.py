@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Protocol, TypeAlias
 
-import attrs
+import msgspec
 
 from libpod.define.errors import CommandError, ProgramMissingError
 
@@ -36,8 +36,7 @@ class SupportsWrite(Protocol):
     def write(self, data: bytes, /) -> object: ...
 
 
-@attrs.frozen(kw_only=True)
-class CommandResult:
+class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a finished command left."""
 
     argv: tuple[str, ...]
@@ -87,7 +86,9 @@ def run(
     logger.debug("run %s", shlex.join(words))
     with spawned(
         words,
-        stdin=subprocess.PIPE if isinstance(stdin, bytes) else (subprocess.DEVNULL if stdin is None else stdin),
+        stdin=subprocess.PIPE
+        if isinstance(stdin, bytes)
+        else (subprocess.DEVNULL if stdin is None else stdin),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=env,

@@ -13,11 +13,10 @@ import threading
 import tty
 from collections.abc import Callable, Iterator
 
-import attrs
+import msgspec
 
 
-@attrs.frozen
-class TerminalSize:
+class TerminalSize(msgspec.Struct, frozen=True):
     """How many characters fit."""
 
     rows: int

@@ -11,7 +11,7 @@ from __future__ import annotations
 import abc
 import enum
 
-import attrs
+import msgspec
 
 
 class LockKind(enum.IntEnum):
@@ -22,8 +22,7 @@ class LockKind(enum.IntEnum):
     VOLUME = 2
 
 
-@attrs.frozen(kw_only=True)
-class LockHolder:
+class LockHolder(msgspec.Struct, frozen=True, kw_only=True):
     """Who holds a lock now; pid is 0 when the kernel does not say."""
 
     lock_id: int

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import threading
 
-import attrs
+import msgspec
 
 from libpod.define.errors import LockError
 from libpod.lock.base import LockKind
 
 
-@attrs.frozen
-class Holding:
+class Holding(msgspec.Struct, frozen=True):
     """One lock in the hands of one thread."""
 
     kind: LockKind

@@ -69,7 +69,11 @@ class Codec(Generic[T]):
             elif value is not None and (name == key or name not in document):
                 known[name] = _without_nulls(value)
         record = msgspec.convert(known, self._type)
-        return msgspec.structs.replace(record, **{_EXTRA: unknown}) if self._keeps_unknown and unknown else record
+        return (
+            msgspec.structs.replace(record, **{_EXTRA: unknown})
+            if self._keeps_unknown and unknown
+            else record
+        )
 
 
 def _without_nulls(value: Any) -> Any:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 
-import attrs
+import msgspec
 
 from libpod.define.errors import InvalidArgumentError
 from libpod.linux.rlimits import INFINITY, NUMBERS
@@ -22,8 +22,7 @@ _RULE = re.compile(r"(a|b|c) (\*|\d+):(\*|\d+) ([rwm]{1,3})")
 _ACCESS = re.compile(r"[rwm]{1,3}")
 
 
-@attrs.frozen(kw_only=True)
-class Ulimit:
+class Ulimit(msgspec.Struct, frozen=True, kw_only=True):
     """A resource limit; 2**64 − 1 is none."""
 
     name: str
@@ -31,7 +30,7 @@ class Ulimit:
     soft: int
     hard: int
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         if self.name not in NUMBERS:
             raise InvalidArgumentError(f'"{self.name}" is not a resource limit')
         if self.soft > self.hard:
@@ -62,8 +61,7 @@ def _limit(text: str, whole: str) -> int:
     return int(text)
 
 
-@attrs.frozen(kw_only=True)
-class DeviceRequest:
+class DeviceRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A device, or all devices below a directory, of the host."""
 
     source: str
@@ -97,8 +95,7 @@ def parse_device(text: str | DeviceRequest) -> DeviceRequest:
     return DeviceRequest(source=source, destination=destination, access=access)
 
 
-@attrs.frozen(kw_only=True)
-class DeviceRule:
+class DeviceRule(msgspec.Struct, frozen=True, kw_only=True):
     """What the container may do with devices by number; None is any."""
 
     type: str
@@ -125,8 +122,7 @@ def parse_device_rule(text: str | DeviceRule) -> DeviceRule:
     )
 
 
-@attrs.frozen(kw_only=True)
-class DeviceLimit:
+class DeviceLimit(msgspec.Struct, frozen=True, kw_only=True):
     """A weight, a rate in bytes, or a rate in operations for one block device."""
 
     path: str

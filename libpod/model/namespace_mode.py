@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import enum
 
-import attrs
+import msgspec
 
 from libpod.define.errors import InvalidArgumentError
 
@@ -35,8 +35,7 @@ class NamespaceKind(enum.StrEnum):
     BRIDGE = "bridge"
 
 
-@attrs.frozen
-class NamespaceMode:
+class NamespaceMode(msgspec.Struct, frozen=True):
     """A kind and, for a container or a path, which."""
 
     kind: NamespaceKind = NamespaceKind.DEFAULT

@@ -13,7 +13,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 
-import attrs
+import msgspec
 
 from libpod.define.errors import InvalidArgumentError
 from libpod.define.ids import check_name
@@ -26,15 +26,14 @@ _MAC = re.compile(r"(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
 _PUBLISH = re.compile(r"(?:(?:\[(?P<six>[^\]]*)\]|(?P<four>[^:\[\]]*)):)?(?:(?P<host>[^:]*):)?(?P<ctr>[^:]+)")
 
 
-@attrs.frozen(kw_only=True)
-class NetworkRequest:
+class NetworkRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Where the network namespace comes from and, for a bridge, which networks it hangs on.
 
     No networks with mode bridge means the default one.
     """
 
-    mode: NamespaceMode = attrs.field(factory=NamespaceMode)
-    networks: Mapping[str, NetworkOptions] = attrs.field(factory=dict)
+    mode: NamespaceMode = msgspec.field(default_factory=NamespaceMode)
+    networks: Mapping[str, NetworkOptions] = msgspec.field(default_factory=dict)
 
     @property
     def is_bridged(self) -> bool:

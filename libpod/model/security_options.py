@@ -11,15 +11,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-import attrs
+import msgspec
 
 from libpod.define.errors import InvalidArgumentError
 
 _LABEL_KEYS = ("user", "role", "type", "level", "filetype")
 
 
-@attrs.frozen(kw_only=True)
-class SecurityOptions:
+class SecurityOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the container may do beyond, or less than, any other."""
 
     no_new_privileges: bool = False

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-import attrs
 import msgspec
 
 from libpod.define.errors import InvalidArgumentError
@@ -23,8 +22,7 @@ from libpod.model.network_request import PROTOCOLS, parse_publish
 _LAST = 65535
 
 
-@attrs.frozen(order=True)
-class PortClaim:
+class PortClaim(msgspec.Struct, frozen=True, order=True):
     """One occupied host port; `address` is "" for every address of the host."""
 
     protocol: str
@@ -116,7 +114,7 @@ def first_conflict(
         if claim.address == "":
             owner_here = everywhere.get((claim.protocol, claim.port))
         else:
-            owner_here = taken.get(claim) or taken.get(attrs.evolve(claim, address=""))
+            owner_here = taken.get(claim) or taken.get(msgspec.structs.replace(claim, address=""))
         if owner_here is not None:
             return claim, owner_here
     return None

@@ -27,7 +27,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-import attrs
+import msgspec
 
 from libpod.define.errors import InvalidArgumentError
 
@@ -42,8 +42,7 @@ _STUBS = {
 }
 
 
-@attrs.frozen
-class HostEntry:
+class HostEntry(msgspec.Struct, frozen=True):
     """One line of a hosts file: an address and its names."""
 
     address: str
@@ -53,8 +52,7 @@ class HostEntry:
         return f"{self.address}\t{' '.join(self.names)}\n"
 
 
-@attrs.frozen(kw_only=True)
-class Resolver:
+class Resolver(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a resolv.conf, without what nobody needs."""
 
     servers: tuple[str, ...] = ()
@@ -261,7 +259,7 @@ def host_resolver(
     if private and behind is not None:
         real = parse_resolver(_text_or_empty(behind))
         if real.servers:
-            return attrs.evolve(
+            return msgspec.structs.replace(
                 real,
                 searches=real.searches or resolver.searches,
                 options=real.options or resolver.options,

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
+import msgspec
 
 from libpod.linux.pidfd import ProcessIdentity
 
@@ -46,8 +46,7 @@ __all__ = [
 ]
 
 
-@attrs.frozen(kw_only=True)
-class Bundle:
+class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     """Where the files of one container are and how conmon is to run it. All paths are absolute."""
 
     id: str
@@ -114,16 +113,14 @@ class Bundle:
         return self.exit_dir / self.id
 
 
-@attrs.frozen(kw_only=True)
-class Launched:
+class Launched(msgspec.Struct, frozen=True, kw_only=True):
     """The two processes of a container that exists."""
 
     init: ProcessIdentity
     conmon: ProcessIdentity
 
 
-@attrs.frozen(kw_only=True)
-class ExitStatus:
+class ExitStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How a container ended. `code` is 0–255, 128+signal, or −1 when nobody saw it or conmon's timeout struck."""
 
     code: int
@@ -132,8 +129,7 @@ class ExitStatus:
     oom_killed: bool = False
 
 
-@attrs.frozen(kw_only=True)
-class RestoreRequest:
+class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a launch from images needs beside the bundle."""
 
     image_dir: Path
@@ -146,8 +142,7 @@ class RestoreRequest:
     lsm_mount_context: str = ""
 
 
-@attrs.frozen(kw_only=True)
-class DumpRequest:
+class DumpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What CRIU is to save, and how."""
 
     image_dir: Path
@@ -163,8 +158,7 @@ class DumpRequest:
     """runc 1.3 and later only."""
 
 
-@attrs.frozen(kw_only=True)
-class ExecRequest:
+class ExecRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One more process in a running container."""
 
     session_id: str
@@ -190,8 +184,7 @@ class ExecRequest:
         return self.directory / "exec_pid"
 
 
-@attrs.frozen(kw_only=True)
-class RuntimeCapabilities:
+class RuntimeCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What one runtime binary is and can do."""
 
     name: str
@@ -205,7 +198,7 @@ class RuntimeCapabilities:
     """Whether it can make containers with this host's cgroups."""
     obstacle: str = ""
     """Why it does not work here."""
-    features: Mapping[str, Any] = attrs.field(factory=dict, eq=False)
+    features: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """The document that `features` prints, empty where the command is unknown."""
 
 

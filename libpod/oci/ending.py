@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
+import msgspec
 
 from libpod.linux import cgroups, inotify, pidfd
 from libpod.oci.base import Bundle, ExitStatus, Launched
@@ -144,5 +144,5 @@ def stop(
     status = wait_exit(bundle, launched)
     assert status is not None  # only a timeout gives None
     if status.code == UNKNOWN_CODE and killed:
-        return attrs.evolve(status, code=128 + signal.SIGKILL)
+        return msgspec.structs.replace(status, code=128 + signal.SIGKILL)
     return status

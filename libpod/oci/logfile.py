@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-import attrs
+import msgspec
 
 from libpod.define.errors import HostError
 from libpod.linux import inotify, pidfd
@@ -39,8 +39,7 @@ _LONGEST = 1 << 20
 """A record of conmon has at most 8 KiB; what is longer than this is none."""
 
 
-@attrs.frozen(kw_only=True)
-class LogRecord:
+class LogRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One piece of output."""
 
     time: str
@@ -58,8 +57,7 @@ class LogRecord:
         return parse_time(self.time)
 
 
-@attrs.frozen(kw_only=True)
-class LogSelection:
+class LogSelection(msgspec.Struct, frozen=True, kw_only=True):
     """Which part of a log is wanted."""
 
     tail: int | None = None
@@ -73,8 +71,7 @@ class LogSelection:
 EVERYTHING = LogSelection()
 
 
-@attrs.frozen(kw_only=True)
-class Writer:
+class Writer(msgspec.Struct, frozen=True, kw_only=True):
     """Who writes a log: how its reader learns that no more comes."""
 
     conmon: ProcessIdentity

@@ -17,7 +17,7 @@ import socket
 import sys
 from collections.abc import Sequence
 
-import attrs
+import msgspec
 
 from libpod.define.errors import InvalidArgumentError, NotSupportedError
 
@@ -33,8 +33,7 @@ _MOVE = (
 _PYTHON = ["-I", "-S", "-c", _MOVE]
 
 
-@attrs.frozen
-class Preserved:
+class Preserved(msgspec.Struct, frozen=True):
     """How to start a program so that it finds the descriptors in their places."""
 
     argv: list[str]

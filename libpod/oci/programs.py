@@ -13,13 +13,12 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import attrs
+import msgspec
 
 from libpod.linux.process import CLEAN_PATH
 
 
-@attrs.frozen(kw_only=True)
-class Programs:
+class Programs(msgspec.Struct, frozen=True, kw_only=True):
     """conmon, the runtime, and their environment."""
 
     conmon: Path

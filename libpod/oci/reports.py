@@ -11,14 +11,13 @@ from __future__ import annotations
 import json
 import socket
 
-import attrs
+import msgspec
 
 CREATE_TIMEOUT = 240.0
 """Seconds that a runtime may take to create, restore or exec."""
 
 
-@attrs.frozen
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """One message of conmon."""
 
     data: int

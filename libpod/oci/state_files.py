@@ -12,15 +12,14 @@ import os
 import stat
 from pathlib import Path
 
-import attrs
+import msgspec
 
 from libpod.linux.pidfd import ProcessIdentity
 from libpod.oci.arguments import flag
 from libpod.oci.base import Bundle
 
 
-@attrs.frozen(kw_only=True)
-class RuntimeState:
+class RuntimeState(msgspec.Struct, frozen=True, kw_only=True):
     """What the runtime wrote down about a container."""
 
     kind: str

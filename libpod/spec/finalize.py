@@ -18,7 +18,7 @@ import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import attrs
+import msgspec
 
 from libpod.define.errors import NotSupportedError, VolumeError
 from libpod.linux.devices import DeviceNode
@@ -48,8 +48,7 @@ ENGINE_FILES = frozenset(
 """Destinations of what the engine itself binds, when no user has mounted something there."""
 
 
-@attrs.frozen(kw_only=True)
-class FinalFacts:
+class FinalFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known only when a container is about to start."""
 
     root_path: str
@@ -57,22 +56,22 @@ class FinalFacts:
     host: HostFacts
     user: ResolvedUser | None = None
     """Who `config.user` is in the container; None leaves the template's numbers."""
-    namespaces: Mapping[str, str] = attrs.field(factory=dict)
+    namespaces: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Namespace → path to join: our network namespace, and those of other containers."""
-    bind_mounts: Mapping[str, str] = attrs.field(factory=dict)
+    bind_mounts: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Files of the engine: path in the container → path on the host."""
-    volumes: Mapping[str, str] = attrs.field(factory=dict)
+    volumes: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Named volumes: name → directory of its content."""
-    mounted: Mapping[str, str] = attrs.field(factory=dict)
+    mounted: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Destination → mount point on the host, for overlay and image volumes, and for volumes with a sub-path."""
-    tmpfs_targets: Mapping[str, str] = attrs.field(factory=dict)
+    tmpfs_targets: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Destinations of tmpfs that are links in the root file system → where they lead, in the container."""
     seccomp: seccomp.SeccompProfile | None = None
     """The machine's profile; None: no filter."""
     hooks: Sequence[hooks.Hook] = ()
     devices: Sequence[DeviceNode] = ()
     """All devices of the host, for a privileged container."""
-    extra_env: Mapping[str, str] = attrs.field(factory=dict)
+    extra_env: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Variables that are not kept in the record: secrets, LISTEN_FDS."""
     process_label: str = ""
     mount_label: str = ""

@@ -22,7 +22,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import attrs
 import msgspec
 
 from libpod.define.errors import ConfigError
@@ -43,8 +42,7 @@ _NOT_RE2 = re.compile(r"\(\?(?:=|!|<=|<!|P=|\()|\\[1-9]")
 _ENTRY_KEYS = ("path", "args", "env", "timeout")
 
 
-@attrs.frozen(kw_only=True)
-class Hook:
+class Hook(msgspec.Struct, frozen=True, kw_only=True):
     """One file: a program, when it runs, and for which containers."""
 
     name: str
@@ -110,7 +108,7 @@ def load_hooks(directories: Sequence[str]) -> list[Hook]:
         hook = parse_hook(data, str(files[name]))
         if not os.path.exists(hook.entry["path"]):
             raise ConfigError(f"the hook {files[name]} runs {hook.entry['path']}, which does not exist")
-        hooks.append(attrs.evolve(hook, name=name))
+        hooks.append(msgspec.structs.replace(hook, name=name))
     return hooks
 
 

@@ -22,7 +22,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict, cast
 
-import attrs
 import msgspec
 
 from libpod.define.errors import ImageError
@@ -225,8 +224,7 @@ def select_instance(index: Mapping[str, Any], platform: Platform) -> Descriptor 
 # ---- the typed reading ----------------------------------------------------------------------------------------
 
 
-@attrs.frozen(kw_only=True)
-class ImageSettings:
+class ImageSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the configuration of an image means for a container made from it."""
 
     architecture: str = ""
@@ -246,7 +244,7 @@ class ImageSettings:
     exposed_ports: tuple[str, ...] = ()
     """As written: `80`, `80/tcp`, `8000-8010/udp`."""
     stop_signal: str = ""
-    labels: Mapping[str, str] = attrs.field(factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     healthcheck: Healthcheck | None = None
     shell: tuple[str, ...] = ()
     on_build: tuple[str, ...] = ()
@@ -288,8 +286,7 @@ class ImageSettings:
         return (self.entrypoint or ()) + (self.cmd or ())
 
 
-@attrs.frozen
-class _Reader:
+class _Reader(msgspec.Struct, frozen=True):
     """Typed access to one JSON object of unknown honesty; an absent key and `null` are the empty value."""
 
     document: Mapping[str, Any]

@@ -16,7 +16,7 @@ import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import attrs
+import msgspec
 
 from libpod.linux.host import HostFacts
 from libpod.model.mounts import PROPAGATIONS, BindMount, DevptsMount, TmpfsMount
@@ -184,8 +184,7 @@ def root_propagation(mounts: Iterable[Mapping[str, Any]]) -> str:
 # ---- what has to be done with sources -------------------------------------------------------------------------
 
 
-@attrs.frozen(kw_only=True)
-class SourceAction:
+class SourceAction(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine does with a path of the host before it is mounted."""
 
     source: str

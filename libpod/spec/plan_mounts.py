@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-import attrs
+import msgspec
 
 from libpod.config import RuntimeConfig
 from libpod.define.errors import InvalidArgumentError
@@ -37,8 +37,7 @@ _READ_ONLY_TMPFS = ("/run", "/tmp", "/var/tmp")
 _Planned = MountEntry | NamedVolume | OverlayVolume | ImageVolume
 
 
-@attrs.frozen(kw_only=True)
-class PlannedMounts:
+class PlannedMounts(msgspec.Struct, frozen=True, kw_only=True):
     """The decision: entries of the template, and what the engine mounts itself before."""
 
     entries: list[MountEntry]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
+import msgspec
 
 from libpod.config import RuntimeConfig
 from libpod.define.errors import InvalidArgumentError
@@ -35,8 +35,7 @@ _POD_FIELDS = {
 _ORDER = ("pid", "network", "ipc", "uts", "user", "cgroup")
 
 
-@attrs.frozen(kw_only=True)
-class PlannedNamespaces:
+class PlannedNamespaces(msgspec.Struct, frozen=True, kw_only=True):
     """The decision. `fields` belong into the record, `entries` into its template."""
 
     modes: Mapping[str, NamespaceMode]

@@ -5,7 +5,7 @@ Covers: pkg/specgen/specgen.go (SpecGenerator as the steps see it)
 
 from __future__ import annotations
 
-import attrs
+import msgspec
 
 from libpod.config import ContainerDefaults, RuntimeConfig
 from libpod.linux.host import HostFacts
@@ -15,18 +15,16 @@ from libpod.spec.image import ImageSettings
 from libpod.spec.surroundings import Surroundings
 
 
-@attrs.frozen(kw_only=True)
-class ImageFacts:
+class ImageFacts(msgspec.Struct, frozen=True, kw_only=True):
     """An image as a container sees it."""
 
     id: str
     name: str
     """The full name, with tag."""
-    settings: ImageSettings = attrs.field(factory=ImageSettings)
+    settings: ImageSettings = msgspec.field(default_factory=ImageSettings)
 
 
-@attrs.frozen(kw_only=True)
-class PlanRequest:
+class PlanRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a step of the plan may look at."""
 
     options: CreateOptions

@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import attrs
 import msgspec
 
 from libpod.define.errors import ConfigError
@@ -41,8 +40,7 @@ _NATIVE = {
 }
 
 
-@attrs.frozen(kw_only=True)
-class SeccompProfile:
+class SeccompProfile(msgspec.Struct, frozen=True, kw_only=True):
     """A profile file, read and found to be well-formed. `document` is never changed."""
 
     source: str

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 
-import attrs
+import msgspec
 
 from libpod.config import RuntimeConfig
 from libpod.define.errors import InvalidArgumentError
@@ -28,21 +28,20 @@ from libpod.spec.seccomp import UNCONFINED, SeccompProfile, load_profile
 _INIT_PROGRAMS = ("/usr/libexec/podman/catatonit", "/usr/local/libexec/podman/catatonit", "catatonit")
 
 
-@attrs.frozen(kw_only=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """Other objects and the machine, as far as a request names them."""
 
-    containers: Mapping[str, ContainerConfig] = attrs.field(factory=dict)
+    containers: Mapping[str, ContainerConfig] = msgspec.field(default_factory=dict)
     """By the names the request uses."""
     pod: PodConfig | None = None
     infra: ContainerConfig | None = None
     """The pod's infra container."""
     pod_cgroup: str = ""
-    devices: Mapping[str, Sequence[DeviceNode]] = attrs.field(factory=dict)
+    devices: Mapping[str, Sequence[DeviceNode]] = msgspec.field(default_factory=dict)
     """By the path the request, or the configuration, uses."""
     seccomp: SeccompProfile | None = None
     """The profile that the request names; None when it names none."""
-    environment: Mapping[str, str] = attrs.field(factory=dict)
+    environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The caller's, for env_host."""
     init_program: str = ""
 

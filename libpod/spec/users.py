@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import attrs
+import msgspec
 
 from libpod.define.errors import InvalidArgumentError
 
@@ -19,8 +19,7 @@ MAX_FILE = 16 * 1024 * 1024
 """How much of a container's passwd or group file is worth reading."""
 
 
-@attrs.frozen(kw_only=True)
-class ResolvedUser:
+class ResolvedUser(msgspec.Struct, frozen=True, kw_only=True):
     """Who a process is, in numbers."""
 
     uid: int = 0
@@ -32,8 +31,7 @@ class ResolvedUser:
     """Empty when the number is in no passwd file."""
 
 
-@attrs.frozen
-class PasswdEntry:
+class PasswdEntry(msgspec.Struct, frozen=True):
     name: str
     uid: int
     gid: int
@@ -41,8 +39,7 @@ class PasswdEntry:
     shell: str
 
 
-@attrs.frozen
-class GroupEntry:
+class GroupEntry(msgspec.Struct, frozen=True):
     name: str
     gid: int
     members: tuple[str, ...]

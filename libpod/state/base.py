@@ -23,7 +23,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence
 
-import attrs
+import msgspec
 
 from libpod.model.container_config import ContainerConfig
 from libpod.model.container_state import ContainerState, ExecSession, ExitRecord
@@ -32,8 +32,7 @@ from libpod.model.pod import PodConfig, PodState
 from libpod.model.volume import VolumeConfig, VolumeState
 
 
-@attrs.frozen(kw_only=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """Something of which there is only one: an address on a network, a host port."""
 
     kind: str

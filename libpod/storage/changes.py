@@ -18,7 +18,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import attrs
+import msgspec
 
 from libpod.storage.upper import UpperEntry, walk
 
@@ -31,8 +31,7 @@ class ChangeKind(enum.Enum):
     DELETED = "D"
 
 
-@attrs.frozen
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One changed path."""
 
     kind: ChangeKind

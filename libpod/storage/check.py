@@ -13,7 +13,7 @@ import re
 from collections.abc import Container
 from pathlib import Path
 
-import attrs
+import msgspec
 
 from libpod.storage import short_links
 from libpod.storage.locks import HeldLocks
@@ -23,8 +23,7 @@ from libpod.storage.stored import is_incomplete
 _FULL_ID = re.compile(r"[0-9a-f]{64}")
 
 
-@attrs.frozen
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One broken rule."""
 
     subject: str

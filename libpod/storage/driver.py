@@ -18,11 +18,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-import attrs
+import msgspec
 
 
-@attrs.frozen(kw_only=True)
-class MountRequest:
+class MountRequest(msgspec.Struct, frozen=True, kw_only=True):
     """How a layer is to be mounted."""
 
     options: Sequence[str] | None = None
@@ -34,8 +33,7 @@ class MountRequest:
     read_only: bool = False
 
 
-@attrs.frozen(kw_only=True)
-class LayerStack:
+class LayerStack(msgspec.Struct, frozen=True, kw_only=True):
     """The directories that make up a layer's content, nearest first."""
 
     upper: Path

@@ -20,11 +20,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import attrs
+import msgspec
 
 
-@attrs.frozen
-class StorePaths:
+class StorePaths(msgspec.Struct, frozen=True):
     """The paths of a store with one driver."""
 
     graph_root: Path

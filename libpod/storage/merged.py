@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-import attrs
+import msgspec
 
 from libpod.define.errors import StorageError
 from libpod.linux.openat import open_strict
@@ -31,8 +31,7 @@ from libpod.storage.upper import MAX_DEPTH, UpperEntry
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@attrs.frozen
-class Trees:
+class Trees(msgspec.Struct, frozen=True):
     """What to compare: the directories that make up the content with the layer, and without it; nearest first."""
 
     new: tuple[Path, ...]

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import attrs
+import msgspec
 
 from libpod.define.errors import StorageError
 from libpod.storage import layers
@@ -32,7 +32,7 @@ def mount(parts: StoreParts, layer_id: str, request: MountRequest) -> Path:
         parts.driver.prepare_home()
         record = layers.require_own(parts, held, layer_id)
         if not request.label and record.get("mountlabel"):
-            request = attrs.evolve(request, label=record["mountlabel"])
+            request = msgspec.structs.replace(request, label=record["mountlabel"])
         table = parts.mounts.edit(held.mountpoints)
         entry = table.get(layer_id)
         recorded = Path(entry["path"]) if entry is not None else parts.driver.mountpoint(layer_id)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
-import attrs
+import msgspec
 
 from libpod.define.errors import ConfigError, NotSupportedError
 
@@ -27,8 +27,7 @@ _NOT_BUILT = {
 _OFF = ("", "false", "0", "no", "off")
 
 
-@attrs.frozen(kw_only=True)
-class StoreOptions:
+class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The driver's options."""
 
     mount_options: tuple[str, ...] = ()

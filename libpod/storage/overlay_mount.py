@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-import attrs
+import msgspec
 
 from libpod.define.errors import ConfigError
 from libpod.linux import mounts
@@ -58,8 +58,7 @@ _PROPAGATION = frozenset(
 _RESERVED = frozenset({"lowerdir", "upperdir", "workdir"})
 
 
-@attrs.frozen(kw_only=True)
-class OverlayPlan:
+class OverlayPlan(msgspec.Struct, frozen=True, kw_only=True):
     """One overlay mount."""
 
     lowers: tuple[str, ...]
@@ -221,7 +220,7 @@ def _mount_by_descriptors(what: OverlayPlan, target: Path) -> None:
             def number(path: str) -> str:
                 return str(stack.enter_context(_closing(os.open(path, os.O_PATH | os.O_CLOEXEC))))
 
-            numbered = attrs.evolve(
+            numbered = msgspec.structs.replace(
                 what,
                 lowers=tuple(number(lower) for lower in what.lowers),
                 upper=None if what.upper is None else number(what.upper),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import attrs
+import msgspec
 
 from libpod.storage.driver import LayerDriver
 from libpod.storage.layout import StorePaths
@@ -17,8 +17,7 @@ from libpod.storage.options import StoreOptions
 from libpod.storage.records import Record, Snapshot, Table
 
 
-@attrs.frozen(eq=False)
-class ReadOnlyStore:
+class ReadOnlyStore(msgspec.Struct, frozen=True, eq=False):
     """An additional image store: its images and layers may be used, nothing in it is ever changed."""
 
     paths: StorePaths
@@ -26,8 +25,7 @@ class ReadOnlyStore:
     images: Table
 
 
-@attrs.frozen(eq=False, kw_only=True)
-class StoreParts:
+class StoreParts(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     paths: StorePaths
     options: StoreOptions
     owner: str

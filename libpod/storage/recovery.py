@@ -28,7 +28,7 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-import attrs
+import msgspec
 
 from libpod.define.errors import StorageError
 from libpod.storage import containers, creator, layers, short_links
@@ -51,8 +51,7 @@ class LeftoverKind(enum.Enum):
     SHORT_LINK = "short link"
 
 
-@attrs.frozen
-class Leftover:
+class Leftover(msgspec.Struct, frozen=True):
     """Something that was collected."""
 
     kind: LeftoverKind

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import attrs
+import msgspec
 
 from libpod.define.errors import ConfigError, NotSupportedError, StorageError
 from libpod.storage import check, containers, content, images, layers, mounting, recovery
@@ -126,7 +126,7 @@ class Store:
         """
         name = self._parts.driver.name
         words = f"{name}@{self.graph_root}+{self.run_root}"
-        options = attrs.evolve(self._parts.options, mount_options=()).strings(name)
+        options = msgspec.structs.replace(self._parts.options, mount_options=()).strings(name)
         return f"{words}:{','.join(options)}" if options else words
 
     # ---- containers -------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-import attrs
+import msgspec
 
 from libpod.storage.records import Record
 
@@ -19,8 +19,7 @@ INCOMPLETE = "incomplete"
 UNKNOWN_TIME = "0001-01-01T00:00:00Z"
 
 
-@attrs.frozen(kw_only=True)
-class StoredLayer:
+class StoredLayer(msgspec.Struct, frozen=True, kw_only=True):
     """A layer: the difference to its parent."""
 
     id: str
@@ -38,7 +37,7 @@ class StoredLayer:
     incomplete: bool
     read_only: bool
     """It lives in an additional image store."""
-    record: Record = attrs.field(repr=False, eq=False)
+    record: Record
 
     @classmethod
     def of(cls, record: Record, *, read_only: bool = False) -> Self:
@@ -62,8 +61,7 @@ class StoredLayer:
         )
 
 
-@attrs.frozen(kw_only=True)
-class StoredImage:
+class StoredImage(msgspec.Struct, frozen=True, kw_only=True):
     """An image: names, a top layer, and its configuration and manifests as big data."""
 
     id: str
@@ -82,7 +80,7 @@ class StoredImage:
     flags: Mapping[str, Any]
     read_only: bool
     """It lives in an additional image store."""
-    record: Record = attrs.field(repr=False, eq=False)
+    record: Record
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -113,8 +111,7 @@ class StoredImage:
         )
 
 
-@attrs.frozen(kw_only=True)
-class StoredContainer:
+class StoredContainer(msgspec.Struct, frozen=True, kw_only=True):
     """A container as the store knows it: a name, an image and a layer to write to."""
 
     id: str
@@ -129,7 +126,7 @@ class StoredContainer:
     process_label: str
     mount_options: tuple[str, ...]
     flags: Mapping[str, Any]
-    record: Record = attrs.field(repr=False, eq=False)
+    record: Record
 
     @property
     def name(self) -> str:

@@ -21,7 +21,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import attrs
+import msgspec
 
 from libpod.define.errors import StorageError
 from libpod.storage.overlay_mount import uses_user_xattrs
@@ -34,8 +34,7 @@ class NeedsMergedView(Exception):
     """The upper directory holds redirects or files without data: not an error, the caller takes the other way."""
 
 
-@attrs.frozen(kw_only=True)
-class UpperEntry:
+class UpperEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One name in an upper directory."""
 
     path: str
@@ -58,8 +57,7 @@ class UpperEntry:
         return stat.S_ISDIR(self.status.st_mode)
 
 
-@attrs.define
-class _Level:
+class _Level(msgspec.Struct):
     descriptor: int
     prefix: str
     lowers: list[str]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import msgspec
 
 from libpod.linux import cgroups, pidfd
 from libpod.linux.files import write_atomic
@@ -127,7 +128,7 @@ class Workshop:
             cgroup_path=f"{PARENT}/libpod-{ctr_id}",
             runtime_flags=(f"root={self.base}/rt",),
         )
-        made = attrs.evolve(made, **changes)
+        made = msgspec.structs.replace(made, **changes)
         self.made.append(made)
         return made
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import attrs
+import msgspec
 import pytest
 
 from libpod.oci.arguments import checkpoint_args, conmon_args, exec_args, log_argument, runtime_args
@@ -65,19 +65,19 @@ def test_create_names_every_file() -> None:
     ],
 )
 def test_each_wish_adds_its_words(change: dict[str, object], words: set[str]) -> None:
-    assert set(args(attrs.evolve(BUNDLE, **change))) - set(args()) >= words  # type: ignore[arg-type]
+    assert set(args(msgspec.structs.replace(BUNDLE, **change))) - set(args()) >= words  # type: ignore[arg-type]
 
 
 def test_a_tag_is_for_journald_only() -> None:
-    assert "--log-tag" not in args(attrs.evolve(BUNDLE, log_tag="T"))
+    assert "--log-tag" not in args(msgspec.structs.replace(BUNDLE, log_tag="T"))
 
 
 def test_the_systemd_manager_without_a_slice_is_not_asked() -> None:
-    assert "-s" not in args(attrs.evolve(BUNDLE, cgroup_manager="systemd", cgroup_path="/split"))
+    assert "-s" not in args(msgspec.structs.replace(BUNDLE, cgroup_manager="systemd", cgroup_path="/split"))
 
 
 def test_only_crun_is_told_that_cgroups_are_disabled() -> None:
-    bundle = attrs.evolve(BUNDLE, cgroups_enabled=False)
+    bundle = msgspec.structs.replace(BUNDLE, cgroups_enabled=False)
     assert "disabled" in args(bundle, crun=True)
     assert "disabled" not in args(bundle)
 
@@ -107,7 +107,7 @@ def test_a_restore_hands_its_options_to_the_runtime() -> None:
     ],
 )
 def test_log_drivers_as_conmon_knows_them(driver: str, path: str | None, expected: str) -> None:
-    bundle = attrs.evolve(BUNDLE, log_driver=driver, log_path=Path(path) if path else None)
+    bundle = msgspec.structs.replace(BUNDLE, log_driver=driver, log_path=Path(path) if path else None)
     assert log_argument(bundle) == expected
 
 
@@ -118,11 +118,11 @@ def test_the_three_ways_of_exec() -> None:
     assert "--sync" in follow
     assert value_of(follow, "-l") == "passthrough"
     assert not {"-b", "-i", "--exec-attach"} & set(follow)
-    terminal = attrs.evolve(request, terminal=True)
+    terminal = msgspec.structs.replace(request, terminal=True)
     attached = exec_args(CONMON, RUNTIME, BUNDLE, terminal, spec, attach=True, follow=False)
     assert {"-t", "-i", "--exec-attach", "--full-attach"} <= set(attached)
     assert value_of(attached, "--exit-dir") == "/x/exit"
-    delayed = attrs.evolve(request, exit_command=("/c",), exit_delay=300)
+    delayed = msgspec.structs.replace(request, exit_command=("/c",), exit_delay=300)
     detached = exec_args(CONMON, RUNTIME, BUNDLE, delayed, spec, attach=False, follow=False)
     assert value_of(detached, "--exit-delay") == "300"
     assert "--exec-attach" not in detached
@@ -131,7 +131,7 @@ def test_the_three_ways_of_exec() -> None:
 
 def test_checkpoint_options_come_before_the_id() -> None:
     request = DumpRequest(image_dir=Path("/i"), work_dir=Path("/w"), leave_running=True, parent_path="../pre")
-    words = checkpoint_args(RUNTIME, attrs.evolve(BUNDLE, runtime_flags=("root=/x",)), request)
+    words = checkpoint_args(RUNTIME, msgspec.structs.replace(BUNDLE, runtime_flags=("root=/x",)), request)
     assert words[:2] == ["/usr/sbin/runc", "--root=/x"]
     assert words[-1] == BUNDLE.id
     assert words.count("--leave-running") == 1
@@ -140,7 +140,7 @@ def test_checkpoint_options_come_before_the_id() -> None:
 
 
 def test_direct_calls_ask_systemd_only_where_it_matters() -> None:
-    bundle = attrs.evolve(BUNDLE, cgroup_manager="systemd", cgroup_path="m.slice:libpod:c")
+    bundle = msgspec.structs.replace(BUNDLE, cgroup_manager="systemd", cgroup_path="m.slice:libpod:c")
     assert "--systemd-cgroup" in runtime_args(RUNTIME, bundle, systemd=True)
     assert "--systemd-cgroup" not in runtime_args(RUNTIME, bundle)
 
@@ -159,7 +159,7 @@ def test_where_a_runtime_keeps_its_state(
     monkeypatch: pytest.MonkeyPatch, name: str, flags: tuple[str, ...], expected: str | None
 ) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    found = state_root(name, attrs.evolve(BUNDLE, runtime_flags=flags))
+    found = state_root(name, msgspec.structs.replace(BUNDLE, runtime_flags=flags))
     assert found == (Path(expected) if expected else None)
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import attrs
+import msgspec
 import pytest
 
 from libpod.define.errors import CommandNotFoundError, InvalidStateError, OciRuntimeError
@@ -209,7 +209,7 @@ def test_a_conmon_that_failed_for_a_dead_driver_and_waits_for_its_exit_command_i
     os.mkfifo(gate)
     bundle = shop.bundle(exit_command=("/bin/sh", "-c", f"read x < {gate}"))
     kill_driver(shop, bundle, "held")
-    bundle = attrs.evolve(bundle, exit_command=())
+    bundle = msgspec.structs.replace(bundle, exit_command=())
     began = time.monotonic()
     works(shop, bundle)
     assert time.monotonic() - began < PATIENCE / 2
@@ -307,15 +307,15 @@ def test_the_exit_command_runs_after_the_exit_file_and_is_not_waited_for(shop: W
     os.mkfifo(gate)
     bundle = shop.bundle()
     script = f"read x < {gate}; test -e {bundle.exit_file} && echo $x > {proof}"
-    bundle = attrs.evolve(bundle, exit_command=("/bin/sh", "-c", script))
+    bundle = msgspec.structs.replace(bundle, exit_command=("/bin/sh", "-c", script))
     bundle, launched = shop.shell("exit 6", bundle=bundle)
     assert shop.code(bundle, launched) == 6
     assert launched.conmon.alive()
     # While the exit command still runs, the container can be run again: a restart policy does that.
     shop.runtime.delete(bundle)
-    works(shop, attrs.evolve(bundle, exit_command=()))
+    works(shop, msgspec.structs.replace(bundle, exit_command=()))
     shop.runtime.delete(bundle)
-    with shop.runtime.launching(attrs.evolve(bundle, exit_command=())):
+    with shop.runtime.launching(msgspec.structs.replace(bundle, exit_command=())):
         pass
     bundle.exit_file.write_text("0")
     gate.write_text("finished\n")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import attrs
+import msgspec
 import pytest
 
 from libpod.define.errors import CheckpointError, InvalidStateError, RestoreError
@@ -339,7 +339,7 @@ def test_a_checkpoint_does_not_wait_for_the_exit_command(shop: Workshop, images:
     with shop.runtime.freezing(bundle):
         shop.runtime.checkpoint(bundle, request(images, bundle), launched)
     assert launched.conmon.alive()
-    twin = restore(shop, attrs.evolve(bundle, exit_command=()), images)
+    twin = restore(shop, msgspec.structs.replace(bundle, exit_command=()), images)
     assert twin.init.alive()
     gate.write_text("go on\n")
     assert pidfd.wait_end(launched.conmon, PATIENCE)

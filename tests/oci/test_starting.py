@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import attrs
+import msgspec
 import pytest
 
 from libpod.define.errors import InvalidStateError, OciRuntimeError
@@ -117,9 +117,9 @@ def test_any_surprise_goes_through_the_command(
 ) -> None:
     identity = launched(init).init
     if surprise == "another pid":
-        write_state(bundle, "runc", attrs.evolve(identity, pid=identity.pid + 1))
+        write_state(bundle, "runc", msgspec.structs.replace(identity, pid=identity.pid + 1))
     elif surprise == "another start time":
-        write_state(bundle, "runc", attrs.evolve(identity, start_time=1))
+        write_state(bundle, "runc", msgspec.structs.replace(identity, start_time=1))
     elif surprise == "damaged":
         (bundle.directory / "rt/ctr/state.json").write_text("{")
     elif surprise == "no fifo":

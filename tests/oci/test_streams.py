@@ -6,7 +6,7 @@ import io
 import os
 from pathlib import Path
 
-import attrs
+import msgspec
 import pytest
 
 from libpod.define.errors import InvalidStateError, OciRuntimeError
@@ -154,7 +154,7 @@ def test_two_clients_both_get_everything(shop: Workshop) -> None:
 def test_passthrough_gives_the_container_our_own_streams(
     shop: Workshop, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = attrs.evolve(shop.bundle(), log_driver="passthrough", log_path=None)
+    bundle = msgspec.structs.replace(shop.bundle(), log_driver="passthrough", log_path=None)
     shop.made.append(bundle)
     bundle, launched = shop.run(["echo", "straight"], bundle=bundle)
     assert shop.code(bundle, launched) == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
 import msgspec
 
 from libpod.config import RuntimeConfig
@@ -58,7 +57,7 @@ def changed(record: ContainerConfig, **fields: Any) -> ContainerConfig:
 
 
 def on(host: HostFacts, **fields: Any) -> HostFacts:
-    return attrs.evolve(host, **fields)
+    return msgspec.structs.replace(host, **fields)
 
 
 def mounts_of(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
