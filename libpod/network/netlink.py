@@ -2,7 +2,7 @@
 
 `import pyroute2` loads all protocols, an event loop and a database, which takes longer than a whole start of a
 container. The classes that lay out messages are a tenth of that; `_load` gets them past the package's front door. The
-door is left ajar: whoever imports pyroute2 later, in this process, finds all of it, loaded at the first name asked for.
+door is left ajar: whoever uses pyroute2 later in this process finds all of it, loaded at the first name asked for.
 
 A request is answered before the next one is sent. The socket belongs to the network namespace of the thread that made
 it, wherever it is used. A refusal of the kernel is an OSError with the reason that the kernel gave in words, if any.
@@ -131,7 +131,6 @@ def _load(name: str) -> types.ModuleType:
             package = _Door("pyroute2")
             package.__spec__, package.__loader__ = spec, spec.loader
             package.__file__, package.__package__ = spec.origin, "pyroute2"
-            package.__path__ = list(spec.submodule_search_locations or ())
             sys.modules["pyroute2"] = package
         _inside.loading = True
         try:
@@ -141,19 +140,29 @@ def _load(name: str) -> types.ModuleType:
 
 
 class _Door(types.ModuleType):
-    """The package before anybody asked for a name of it."""
+    """The package before anybody asked for a name of it, or for another of its modules (which need `__path__`)."""
 
     def __getattr__(self, name: str) -> Any:
-        wanted = not name.startswith("__") or name in ("__all__", "__version__")
-        if not wanted or getattr(_inside, "loading", False):
-            raise AttributeError(f"module 'pyroute2' has no attribute {name!r}")
+        assert self.__spec__ is not None
+        places = list(self.__spec__.submodule_search_locations or ())
+        if getattr(_inside, "loading", False):
+            if name == "__path__":
+                return places
+            raise _without(name)
+        if name.startswith("__") and name not in ("__all__", "__path__", "__version__"):
+            raise _without(name)
         with _LOCK:
             if type(self) is _Door:
                 loader = self.__loader__
                 assert isinstance(loader, importlib.abc.Loader)
                 object.__setattr__(self, "__class__", types.ModuleType)
+                self.__path__ = places
                 loader.exec_module(self)
         return getattr(self, name)
+
+
+def _without(name: str) -> AttributeError:
+    return AttributeError(f"module 'pyroute2' has no attribute {name!r}")
 
 
 _inside = threading.local()

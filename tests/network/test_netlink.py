@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -39,6 +40,7 @@ print(sorted(heavy & set(sys.modules)))
     [
         "import pyroute2; print(pyroute2.IPRoute.__name__)",
         "from pyroute2 import IPRoute; print(IPRoute.__name__)",
+        "import pyroute2.netlink.rtnl; print(pyroute2.IPRoute.__name__)",
         "import pyroute2.iproute; print(pyroute2.iproute.IPRoute.__name__)",
         "import inspect, pyroute2; inspect.getmodule(pyroute2); print(pyroute2.IPRoute.__name__)",
     ],
@@ -80,12 +82,12 @@ def test_a_refusal_says_what_the_kernel_said(host):
 
 
 def test_a_socket_serves_the_namespace_of_the_thread_that_made_it(host):
-    with host.do(lambda: RouteSocket().__enter__()) as opened:
+    opened = host.do(RouteSocket().__enter__)
+    with contextlib.ExitStack() as stack:
+        stack.push(opened)
         message = netlink.link_message()
-        message["attrs"] = [
-            ("IFLA_IFNAME", "here0"),
-            ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "bridge")]}),
-        ]
+        kind = {"attrs": [("IFLA_INFO_KIND", "bridge")]}
+        message["attrs"] = [("IFLA_IFNAME", "here0"), ("IFLA_LINKINFO", kind)]
         worker = threading.Thread(target=lambda: opened.change(netlink.NEWLINK, message, flags=netlink.MAKE))
         worker.start()
         worker.join()
