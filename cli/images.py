@@ -13,6 +13,7 @@ import libpod
 from libpod_cli.formatting import ago, go_time, human_size, short, shortened, show
 from libpod_cli.lifecycle import confirmed
 from libpod_cli.parser import Parser, UsageError
+from libpod_cli.progress import blobs, drawn
 from libpod_cli.session import Session
 from libpod_cli.verbs import verb
 
@@ -198,7 +199,8 @@ def pull(args: argparse.Namespace, session: Session) -> int:
     def fetch(name: str) -> str:
         if not args.quiet:
             print(f"Trying to pull {name}...", file=sys.stderr, flush=True)
-        return session.runtime.pull(name, policy=args.policy, **options).id
+        with drawn(quiet=args.quiet) as bars:
+            return session.runtime.pull(name, policy=args.policy, progress=blobs(bars), **options).id
 
     return session.each(args.arguments, fetch, "pull")
 

@@ -12,6 +12,7 @@ import libpod
 from libpod_cli.choose import chosen, declare_choice
 from libpod_cli.formatting import dump
 from libpod_cli.parser import Parser, UsageError
+from libpod_cli.progress import drawn, phases
 from libpod_cli.session import Session
 from libpod_cli.verbs import verb
 
@@ -40,23 +41,28 @@ def checkpoint(args: argparse.Namespace, session: Session) -> int:
     names = chosen(args, session, of_all=lambda item: item.status is libpod.ContainerStatus.RUNNING)
     if len(names) > 1 and (args.export or args.create_image):
         raise UsageError("an archive or image holds one container: name one")
-    options = libpod.CheckpointOptions(
-        export=args.export or None,
-        create_image=args.create_image,
-        compress=args.compress or None,
-        leave_running=args.leave_running,
-        keep=args.keep,
-        ignore_rootfs=args.ignore_rootfs,
-        ignore_volumes=args.ignore_volumes,
-        tcp_established=args.tcp_established,
-        file_locks=args.file_locks,
-        pre_checkpoint=args.pre_checkpoint,
-        with_previous=args.with_previous,
-    )
+    fields: dict[str, Any] = {
+        "export": args.export or None,
+        "create_image": args.create_image,
+        "compress": args.compress or None,
+        "leave_running": args.leave_running,
+        "keep": args.keep,
+        "ignore_rootfs": args.ignore_rootfs,
+        "ignore_volumes": args.ignore_volumes,
+        "tcp_established": args.tcp_established,
+        "file_locks": args.file_locks,
+        "pre_checkpoint": args.pre_checkpoint,
+        "with_previous": args.with_previous,
+    }
+    libpod.CheckpointOptions(
+        **fields
+    )  # a request that makes no sense is refused before any container is looked for
     reports: list[Any] = []
 
     def freeze(name: str) -> str | None:
-        report = session.runtime.container(name).checkpoint(options)
+        with drawn() as bars:
+            options = libpod.CheckpointOptions(**fields, progress=phases(bars))
+            report = session.runtime.container(name).checkpoint(options)
         reports.append(report)
         return None if args.print_stats else report.id if args.all or args.latest else name
 
@@ -95,9 +101,10 @@ def restore(args: argparse.Namespace, session: Session) -> int:
     if archive:
         if args.arguments or args.all or args.latest:
             raise UsageError("--import makes a new container: name none")
-        container, report = session.runtime.restore_with_report(
-            import_=archive, name=args.name or None, **fields
-        )
+        with drawn() as bars:
+            container, report = session.runtime.restore_with_report(
+                import_=archive, name=args.name or None, progress=phases(bars), **fields
+            )
         reports.append(report)
         if not args.print_stats:
             print(container.id)
