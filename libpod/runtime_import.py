@@ -2,8 +2,9 @@
 
     head read ▶ judged ▶ record added in state "removing" ▶ archive unpacked ▶ files applied ▶ woken ▶ running
 
-Until it runs, the record says "removing": nobody can start it by mistake, and a process that is killed leaves something
-that the next `rm`, repair or refresh finishes off. Any failure removes everything that this call made.
+Until it runs, the record says "removing": nobody can start it by mistake, and a process that is killed leaves an
+undertaking and a record that the next opening or listing finishes off. Any failure removes everything that this call
+made; should that fail too, the same happens to what is left.
 
 Covers: pkg/checkpoint/checkpoint_restore.go (CRImportCheckpoint), libpod/runtime_ctr.go (RestoreContainer)
 """
@@ -12,9 +13,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 import attrs
 import msgspec
@@ -32,6 +32,8 @@ from libpod.container_internal.naming import is_taken
 from libpod.container_internal.pod_joining import joined
 from libpod.container_internal.root_times import make_mount_points
 from libpod.container_internal.services import Services
+from libpod.container_internal.undertakings import Kind, undertaking
+from libpod.container_internal.undoing import undo
 from libpod.define.errors import ArchiveError, ContainerExistsError, VolumeExistsError
 from libpod.define.ids import is_full_id, new_id
 from libpod.define.status import ContainerStatus
@@ -65,34 +67,34 @@ def restore_import(services: Services, options: RestoreOptions) -> tuple[Contain
     path = options.import_
     timeline = Timeline(options.progress)
     preflight.require_criu(services)
-    with (
-        restoring.translated(options.name or path.name, timeline),
-        tempfile.TemporaryDirectory(dir=services.paths.staging, prefix="import-") as directory,
-        open_archive(path, staging=Path(directory)) as archive,
-    ):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(restoring.translated(options.name or path.name, timeline))
+        staging = stack.enter_context(undertaking(services.paths.staging, Kind.IMPORT))
+        archive = stack.enter_context(open_archive(path, staging=staging))
         with timeline.phase(READING):
             head = archive.head()
         with timeline.phase(JUDGING):
             config, spec = judge(services, head, options)
-            lifecycle.start_infra(services, config)
+        stack.enter_context(restoring.translated(config.name, timeline))
         with timeline.phase(CREATING):
-            creating = runtime_ctr.added(services, config, ContainerState(status=ContainerStatus.REMOVING))
-            held = creating.__enter__()
-        with contextlib.ExitStack() as stack:
-            stack.push(creating.__exit__)
-            stack.enter_context(_Undo(held))
-            with timeline.phase(UNPACKING):
-                unpacked = archive.unpack()
-                if unpacked.images is None:
-                    raise ArchiveError(
-                        str(path), "it holds a pre-checkpoint only", resolution="import the full checkpoint"
-                    )
-            with timeline.phase(FILLING):
-                _fill(held, unpacked, options)
-                specification.write_imported(held, spec)
-            images = held.directory / members.CHECKPOINT_DIR
-            took = restoring.wake(held, images, options, timeline)
-            report = restoring.finish(held, options, timeline, took)
+            lifecycle.start_infra(services, config)
+            held = stack.enter_context(
+                runtime_ctr.added(services, config, ContainerState(status=ContainerStatus.REMOVING))
+            )
+        stack.enter_context(_making_room(staging))
+        with timeline.phase(UNPACKING):
+            unpacked = archive.unpack()
+            if unpacked.images is None:
+                raise ArchiveError(
+                    str(path), "it holds a pre-checkpoint only", resolution="import the full checkpoint"
+                )
+            _require_volumes(unpacked, config, options)
+        with timeline.phase(FILLING):
+            _fill(held, unpacked, options)
+            specification.write_imported(held, spec)
+        images = held.directory / members.CHECKPOINT_DIR
+        took = restoring.wake(held, images, options, timeline)
+        report = restoring.finish(held, options, timeline, took)
     sizes = attrs.evolve(
         report,
         archive_size=os.stat(path).st_size,
@@ -100,27 +102,6 @@ def restore_import(services: Services, options: RestoreOptions) -> tuple[Contain
         duration=timeline.total,
     )
     return Container(services, held.config), sizes
-
-
-class _Undo:
-    """On the way out with an error: take back what `added` does not know of, before it removes the record."""
-
-    def __init__(self, held: LockedContainer) -> None:
-        self._held = held
-
-    def __enter__(self) -> _Undo:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
-            lifecycle.undo(error, self._clear)
-
-    def _clear(self) -> None:
-        runtime = lifecycle.runtime_of(self._held)
-        lifecycle.remove_unrecorded(self._held, runtime)
-        lifecycle.release_resources(self._held)
 
 
 def judge(
@@ -188,6 +169,27 @@ def _renamed(
             config.name, resolution="remove the other one, or give this one another name"
         )
     return config
+
+
+@contextlib.contextmanager
+def _making_room(staging: Path) -> Iterator[None]:
+    """On an error what was unpacked goes first: the disk may be full of it, and taking back needs to write a little."""
+    try:
+        yield
+    except BaseException as error:
+        undo(error, lambda: remove_tree(staging))
+        raise
+
+
+def _require_volumes(unpacked: UnpackedArchive, config: ContainerConfig, options: RestoreOptions) -> None:
+    """A volume that is silently empty is a loss that nobody notices."""
+    missing = [name for name in config.volume_names if not unpacked.has(members.volume_member(name))]
+    if missing and not options.ignore_volumes:
+        raise ArchiveError(
+            str(unpacked.path),
+            f"it does not bring the content of volume {', '.join(missing)}",
+            resolution="put the content there yourself and restore with ignore_volumes",
+        )
 
 
 def _fill(held: LockedContainer, unpacked: UnpackedArchive, options: RestoreOptions) -> None:

@@ -57,7 +57,22 @@ int main(void) {
 """
 """Writes its count, two thousand times a second, to the root, to a volume, to /dev/shm and to its log, in this order."""
 
-SOURCES = {"threads": THREADS, "locker": LOCKER, "stepper": STEPPER}
+MEMORY = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    size_t size = (size_t)atoi(argv[1]) << 20;
+    char *memory = malloc(size);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (size_t done = 0; done < size; done += 1 << 20) getrandom(memory + done, 1 << 20, 0);
+    for (int i = 1;; i++) { memory[i % size]++; printf("%d\n", i); usleep(100000); }
+}
+"""
+"""Counts, and keeps so many MiB of random memory."""
+
+SOURCES = {"threads": THREADS, "locker": LOCKER, "stepper": STEPPER, "memory": MEMORY}
 
 
 def compile_all(directory: Path) -> Path:

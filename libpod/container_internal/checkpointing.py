@@ -4,12 +4,17 @@ Two ways, chosen once at the top:
 
 *standing*  The container is frozen, CRIU dumps it and leaves it, and it stands still until all that must be of the same
             instant is safe: the archive, or (with `leave_running`) a copy of the changed files. Only then is it killed,
-            or goes on. Whatever fails before, it is thawed and has lost nothing but time.
+            or goes on. Whatever fails before, it is thawed and has lost nothing but time; an archive that was
+            complete already is removed again.
 *ended*     CRIU ends it with the dump: in place, or when established connections go with it, which must not see their
-            socket closed. If packing then fails, it is woken from its own images.
+            socket closed. If packing then fails, it is woken from its own images; if that fails too, it is kept as
+            checkpointed, with its images in its directory, and can be restored from them.
+
+Once its processes are dead and what it becomes is durable, nothing is an error any more: what then cannot be given back
+is given back by the next clean-up.
 
 `checkpointing` is saved before CRIU is asked and cleared with the outcome. A process that is killed in between leaves
-it set; the next one settles it (`settling`).
+it set, and its undertaking; the next one settles it (`settling`).
 
 Covers: libpod/container_internal_common.go (checkpoint)
 """
@@ -18,9 +23,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,14 +35,25 @@ from libpod.checkpoint.report import CheckpointReport
 from libpod.checkpoint.statistics import DumpStatistics, read_dump_statistics
 from libpod.checkpoint.timeline import Timeline
 from libpod.checkpoint.writer import ArchiveSummary, ArchiveWriter, require_space
-from libpod.container_internal import exporting, lifecycle, networking, preflight, restoring
+from libpod.container_internal import (
+    exporting,
+    lifecycle,
+    networking,
+    preflight,
+    restoring,
+    settling,
+    specification,
+)
 from libpod.container_internal.explaining import explained
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.launching import NO_PROCESSES, bundle_for, identity_of_init, launched_of
 from libpod.container_internal.log_of_now import await_log
 from libpod.container_internal.root_times import tmp_time_kept
-from libpod.define.errors import ArchiveError, CheckpointError, LibpodError, OciRuntimeError
+from libpod.container_internal.undertakings import Kind, undertaking
+from libpod.container_internal.undoing import undo
+from libpod.define.errors import ArchiveError, CheckpointError, LibpodError
 from libpod.define.status import ContainerStatus, Operation
+from libpod.linux import pidfd
 from libpod.linux.files import remove_tree
 from libpod.model.event import EventStatus
 from libpod.model.move_options import CheckpointOptions
@@ -50,6 +64,7 @@ from libpod.oci.freezing import Frozen
 logger = logging.getLogger(__name__)
 
 EXIT_TIMEOUT = 60.0
+_DEATH = 5.0
 FREEZING = "freezing its processes and dumping their memory"
 GATHERING = "looking at its files"
 COPYING = "copying its changed files"
@@ -75,29 +90,29 @@ def checkpoint(held: LockedContainer, options: CheckpointOptions) -> CheckpointR
     preflight.require_checkpoint(held, options)
     timeline = Timeline(options.progress)
     runtime, bundle = lifecycle.runtime_of(held), bundle_for(held)
-    images = _fresh_images(held, options)
-    held.update(checkpointing=True)
-    try:
-        with (
-            _translated(held, timeline),
-            tempfile.TemporaryDirectory(dir=held.services.paths.staging, prefix="checkpoint-") as spool,
-        ):
-            if options.keeps_running or (options.export is not None and not options.tcp_established):
-                dump = _standing(held, options, runtime, bundle, images, timeline, Path(spool))
-            else:
-                dump = _ended(held, options, runtime, bundle, images, timeline)
-    except BaseException as error:
-        lifecycle.undo(error, lambda: _forget_attempt(held, images))
-        raise
-    statistics = _statistics(bundle)
-    if options.keeps_running:
-        held.update(checkpointing=False, checkpoint_log=_log_of(bundle, options))
-        downtime = dump.frozen_for
-    else:
-        with timeline.phase(RELEASING):
-            _settle_as_ended(held, options)
-        downtime = timeline.total
-    _tidy(held, options)
+    images = bundle.directory / _images_name(options)
+    with undertaking(held.services.paths.staging, Kind.CHECKPOINT, held.id) as spool:
+        try:
+            with _translated(held, timeline):
+                _make_fresh(held, images)
+                held.update(checkpointing=True)
+                if options.keeps_running or (options.export is not None and not options.tcp_established):
+                    dump = _standing(held, options, runtime, bundle, images, timeline, spool)
+                else:
+                    dump = _ended(held, options, runtime, bundle, images, timeline)
+        except BaseException as error:
+            undo(error, lambda: _forget_attempt(held, images))
+            raise
+        statistics = _statistics(bundle)
+        if options.keeps_running:
+            held.update(checkpointing=False, checkpoint_log=_log_of(bundle, options))
+            downtime = dump.frozen_for
+        else:
+            _mark_as_ended(held, options)
+            with timeline.phase(RELEASING):
+                _release(held, options)
+            downtime = timeline.total
+        _tidy(held, options)
     held.emit(EventStatus.CHECKPOINT)
     return CheckpointReport(
         id=held.id,
@@ -144,8 +159,7 @@ def _standing(
         if export is not None:
             archive = _pack(export, options, timeline)
         if not options.keeps_running:
-            with timeline.phase(ENDING):
-                _end(held, runtime, bundle, frozen)
+            _end(held, runtime, bundle, frozen, archive, timeline)
     return _Dump(images=images, took=took, export=export, archive=archive, frozen_for=frozen_for)
 
 
@@ -171,7 +185,7 @@ def _ended(
                 export = exporting.gather(held, options, images=images)
             archive = _pack(export, options, timeline)
         except BaseException as error:
-            lifecycle.undo(error, lambda: restoring.wake_again(held, images, options))
+            undo(error, lambda: _wake_again(held, images, options))
             raise
     return _Dump(images=images, took=took, export=export, archive=archive, frozen_for=timeline.total - before)
 
@@ -199,64 +213,106 @@ def _pack(export: exporting.Export, options: CheckpointOptions, timeline: Timeli
             return writer.commit()
 
 
-def _end(held: LockedContainer, runtime: OciRuntime, bundle: Bundle, frozen: Frozen) -> None:
-    """Kill what stands still: every process has its SIGKILL before any of them can run again."""
-    launched = launched_of(held.state)
-    runtime.signal(bundle, launched.init, signal.SIGKILL, everyone=True)
+def _end(
+    held: LockedContainer,
+    runtime: OciRuntime,
+    bundle: Bundle,
+    frozen: Frozen,
+    archive: ArchiveSummary | None,
+    timeline: Timeline,
+) -> None:
+    """Kill what stands still: every process has its SIGKILL before any of them can run again.
+
+    If that fails and it runs on, the archive goes: woken elsewhere, it would be a second one. If it died all the same,
+    its checkpoint is what it has.
+    """
+    init = identity_of_init(held.state)
+    killing = False
+    try:
+        with timeline.phase(ENDING):
+            killing = True
+            runtime.signal(bundle, init, signal.SIGKILL, everyone=True)
+    except BaseException:
+        frozen.thaw()
+        if killing and pidfd.wait_end(init, _DEATH):
+            settling.mark_as_checkpointed(held)
+        elif archive is not None:
+            archive.path.unlink(missing_ok=True)
+        raise
     frozen.thaw()
-    if runtime.wait_exit(bundle, launched, EXIT_TIMEOUT) is None:
-        raise OciRuntimeError(
-            f"container {held.name} did not end after it was checkpointed", resolution="kill it"
-        )
+    if runtime.wait_exit(bundle, launched_of(held.state), EXIT_TIMEOUT) is None:
+        logger.warning("conmon of container %s has not noticed that it was checkpointed", held.name)
 
 
 # ---- afterwards ---------------------------------------------------------------------------------------------------
 
 
-def _settle_as_ended(held: LockedContainer, options: CheckpointOptions) -> None:
-    """The checkpoint is durable: first the state says so, then everything is given back."""
-    runtime, bundle = lifecycle.runtime_of(held), bundle_for(held)
-    exported = options.export is not None
+def _mark_as_ended(held: LockedContainer, options: CheckpointOptions) -> None:
+    """The checkpoint is durable, and the processes are dead: the state says so before anything is given back."""
+    bundle = bundle_for(held)
+    # A container that removes itself goes now; its checkpoint is in the archive.
+    keeps_images = options.export is None or (options.keep and not held.config.auto_remove)
     held.update(
         status=ContainerStatus.STOPPED,
         checkpointing=False,
         checkpointed=True,
         checkpointed_time=now(),
-        checkpoint_path=""
-        if exported and not options.keep
-        else str(bundle.directory / members.CHECKPOINT_DIR),
+        checkpoint_path=str(bundle.directory / members.CHECKPOINT_DIR) if keeps_images else "",
         checkpoint_log=_log_of(bundle, options),
         restored=False,
         restored_time=ZERO_TIME,
         finished_time=now(),
         exit_code=0,
         exited=True,
+        stopped_by_user=True,
     )
-    runtime.delete(bundle, init=identity_of_init(held.state), force=True)
-    runtime.remove_leftovers(bundle)
-    networking.keep_for_restore(held, established=options.tcp_established)
-    lifecycle.release_resources(held)
-    held.update(status=ContainerStatus.EXITED, **NO_PROCESSES)
+
+
+def _release(held: LockedContainer, options: CheckpointOptions) -> None:
+    """Give everything back; what cannot be given back now is left to the next clean-up, for the checkpoint is made."""
+    runtime, bundle = lifecycle.runtime_of(held), bundle_for(held)
+    try:
+        runtime.delete(bundle, init=identity_of_init(held.state), force=True)
+        runtime.remove_leftovers(bundle)
+        networking.keep_for_restore(held, established=options.tcp_established)
+        lifecycle.release_resources(held)
+        held.update(status=ContainerStatus.EXITED, **NO_PROCESSES)
+    except (LibpodError, OSError) as error:
+        logger.warning("container %s is checkpointed, but not all could be given back: %s", held.name, error)
+
+
+def _wake_again(held: LockedContainer, images: Path, options: CheckpointOptions) -> None:
+    """Its export failed after CRIU had ended it: wake it where it was. If that fails, its images are its checkpoint."""
+    try:
+        restoring.wake_again(held, images, options)
+    except BaseException:
+        settling.mark_as_checkpointed(held)
+        raise
 
 
 def _forget_attempt(held: LockedContainer, images: Path) -> None:
-    """After a failure: the container runs, and nothing of the attempt stays but CRIU's log."""
+    """After a failure: the container runs, and nothing of the attempt stays but CRIU's log.
+
+    The images go first: the disk may be full of them.
+    """
+    (held.directory / members.STATS_DUMP).unlink(missing_ok=True)
+    if not held.state.checkpointed:
+        remove_tree(images)
     if held.state.checkpointing:
         held.update(checkpointing=False)
-    if held.status is not ContainerStatus.EXITED:
-        remove_tree(images)
 
 
-def _fresh_images(held: LockedContainer, options: CheckpointOptions) -> Path:
+def _images_name(options: CheckpointOptions) -> str:
+    return members.PRE_CHECKPOINT_DIR if options.pre_checkpoint else members.CHECKPOINT_DIR
+
+
+def _make_fresh(held: LockedContainer, images: Path) -> None:
     """An empty directory for the images: what an earlier dump left must never reach an archive."""
-    name = members.PRE_CHECKPOINT_DIR if options.pre_checkpoint else members.CHECKPOINT_DIR
-    directory = held.directory
     for stale in (members.DUMP_LOG, members.STATS_DUMP):
-        (directory / stale).unlink(missing_ok=True)
-    images = directory / name
+        (held.directory / stale).unlink(missing_ok=True)
+    specification.forget_kept(held.directory / "config.json")
     remove_tree(images)
     images.mkdir(mode=0o700)
-    return images
 
 
 def _tidy(held: LockedContainer, options: CheckpointOptions) -> None:
@@ -266,7 +322,7 @@ def _tidy(held: LockedContainer, options: CheckpointOptions) -> None:
         for name in (members.DUMP_LOG, members.STATS_DUMP):
             (directory / name).unlink(missing_ok=True)
     if options.export is not None and not options.keep and not options.pre_checkpoint:
-        shutil.rmtree(directory / members.CHECKPOINT_DIR, ignore_errors=True)
+        remove_tree(directory / members.CHECKPOINT_DIR)
 
 
 def _log_of(bundle: Bundle, options: CheckpointOptions) -> str:

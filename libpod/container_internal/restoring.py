@@ -22,38 +22,26 @@ from libpod.container_internal import lifecycle, networking, preflight, rootfs, 
 from libpod.container_internal.explaining import explained
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.launching import bundle_for, pids_of
+from libpod.container_internal.settling import CONSUMED, woken_fields
+from libpod.container_internal.undertakings import Kind, undertaking
+from libpod.container_internal.undoing import undo
 from libpod.define.errors import ArchiveError, InvalidStateError, LibpodError, RestoreError
 from libpod.define.status import ContainerStatus, Operation
 from libpod.linux.files import remove_tree
 from libpod.model.event import EventStatus
 from libpod.model.move_options import CheckpointOptions, RestoreOptions
-from libpod.model.times import ZERO_TIME, now
-from libpod.oci.base import RestoreRequest
+from libpod.oci.base import OciRuntime, RestoreRequest
 
 logger = logging.getLogger(__name__)
 
 PREPARING = "making its network and mounts"
 WAKING = "waking its processes"
-_CONSUMED = (
-    members.PRE_CHECKPOINT_DIR,
-    members.CHECKPOINT_DIR,
-    members.VOLUMES_DIR,
-    members.DEVSHM_TAR,
-    members.ROOTFS_DIFF_TAR,
-    members.DELETED_FILES,
-    members.NETWORK_STATUS,
-    members.DUMP_LOG,
-    members.RESTORE_LOG,
-    members.STATS_DUMP,
-    members.STATS_RESTORE,
-    members.CONFIG_DUMP,
-    members.SPEC_DUMP,
-)
-"""What a restore uses up, in the container's directory."""
 
 
 def restore(held: LockedContainer, options: RestoreOptions) -> RestoreReport:
     """See `Container.restore`: from the container's own checkpoint."""
+    if held.status is ContainerStatus.STOPPED:
+        lifecycle.clean_up(held)
     held.require(
         Operation.RESTORE, resolution="stop it first" if held.status is ContainerStatus.RUNNING else None
     )
@@ -65,9 +53,10 @@ def restore(held: LockedContainer, options: RestoreOptions) -> RestoreReport:
         )
     timeline = Timeline(options.progress)
     preflight.require_restore(held.services, held.config)
-    with translated(held.name, timeline):
-        took = wake(held, images, options, timeline)
-    return finish(held, options, timeline, took)
+    with undertaking(held.services.paths.staging, Kind.RESTORE, held.id):
+        with translated(held.name, timeline):
+            took = wake(held, images, options, timeline)
+        return finish(held, options, timeline, took)
 
 
 def wake(held: LockedContainer, images: Path, options: RestoreOptions, timeline: Timeline) -> int:
@@ -80,7 +69,7 @@ def wake(held: LockedContainer, images: Path, options: RestoreOptions, timeline:
         tcp_close=options.tcp_close,
         file_locks=options.file_locks,
     )
-    original = specification.read_config(bundle.config_file)
+    original = specification.kept_for_restore(bundle.config_file)
     try:
         with runtime.launching(bundle, request) as launch:
             with timeline.phase(PREPARING):
@@ -93,44 +82,37 @@ def wake(held: LockedContainer, images: Path, options: RestoreOptions, timeline:
                 held.update(mounted=True, mount_point=str(root))
                 volumes.prepare(held, root, copy_up=False)
                 prepared = specification.prepare(held, root)
+                held.update(bind_mounts=prepared.bind_mounts)
                 specification.write_restored(held, prepared, original)
             began = timeline.total
             with timeline.phase(WAKING):
                 launched = launch.go()
             took = timeline.total - began
             networking.release(held)
-        held.update(
-            **pids_of(launched),
-            status=ContainerStatus.RUNNING,
-            config_path=str(bundle.config_file),
-            run_dir=str(held.run_directory),
-            started_time=now(),
-            finished_time=ZERO_TIME,
-            exit_code=0,
-            exited=False,
-            oom_killed=False,
-            error="",
-            stopped_by_user=False,
-            restart_policy_match=False,
-            checkpointed=False,
-            checkpointing=False,
-            restored=True,
-            restored_time=now(),
-            restore_log=str(bundle.directory / members.RESTORE_LOG) if options.keep else "",
-            bind_mounts=prepared.bind_mounts,
-        )
+        restore_log = str(bundle.directory / members.RESTORE_LOG) if options.keep else ""
+        held.update(**pids_of(launched), **woken_fields(held), restore_log=restore_log)
     except BaseException as error:
-        lifecycle.undo(error, lambda: lifecycle.release_resources(held))
-        specification.put_back(bundle.config_file, original)
+        if held.status is not ContainerStatus.RUNNING or not held.state.restored:
+            undo(error, lambda: _put_back(held, runtime, original))
         raise
+    specification.forget_kept(bundle.config_file)
     return took
+
+
+def _put_back(held: LockedContainer, runtime: OciRuntime, original: specification.Document) -> None:
+    """As it was before: nothing runs, nothing is mounted, and the checkpoint can be restored."""
+    config_file = bundle_for(held).config_file
+    specification.put_back(config_file, original)
+    specification.forget_kept(config_file)
+    lifecycle.remove_unrecorded(held, runtime)
+    lifecycle.release_resources(held)
 
 
 def finish(held: LockedContainer, options: RestoreOptions, timeline: Timeline, took: int) -> RestoreReport:
     """After it woke: the event, the statistics, and what is used up goes."""
     statistics = _statistics(held)
     if not options.keep:
-        for name in _CONSUMED:
+        for name in CONSUMED:
             remove_tree(held.directory / name)
     held.emit(EventStatus.RESTORE)
     return RestoreReport(

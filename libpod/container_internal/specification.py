@@ -120,8 +120,27 @@ def read_config(path: Path) -> Document:
     return document
 
 
+KEPT = "config.json.before-restore"
+
+
+def kept_for_restore(path: Path) -> Document:
+    """A bundle's config.json, put by until the restore is over.
+
+    A launch removes config.json and writes it last: were we killed in between, the checkpoint would be worthless.
+    """
+    kept = path.with_name(KEPT)
+    if not kept.exists():
+        write_atomic(kept, _encoded(read_config(path)), mode=0o644)
+    return read_config(kept)
+
+
+def forget_kept(path: Path) -> None:
+    """After the restore."""
+    path.with_name(KEPT).unlink(missing_ok=True)
+
+
 def put_back(path: Path, document: Document) -> None:
-    """Write again what `read_config` gave, after a restore that failed."""
+    """Write again what `kept_for_restore` gave, after a restore that failed."""
     write_atomic(path, _encoded(document), mode=0o644, durable=False)
 
 
