@@ -25,6 +25,11 @@ class Session:
         self._runtime: libpod.Runtime | None = None
 
     @property
+    def settings(self) -> argparse.Namespace:
+        """The global options, for verbs that open the engine in their own way."""
+        return self._settings
+
+    @property
     def runtime(self) -> libpod.Runtime:
         """The engine that the global options describe."""
         if self._runtime is None:

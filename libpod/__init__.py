@@ -80,7 +80,11 @@ if TYPE_CHECKING:
     from libpod.oci.copying import Outcome, copy_attached, copy_exec
     from libpod.pod_api import Pod
     from libpod.runtime import Runtime
+    from libpod.runtime_check import CheckReport, Finding
+    from libpod.runtime_ctr import should_start_on_boot
     from libpod.runtime_listing import Listed
+    from libpod.runtime_migrate import MigrationReport
+    from libpod.runtime_renumber import LockInfo
     from libpod.volume import Volume
 
 __version__ = VERSION
@@ -90,6 +94,7 @@ _HOMES = {
     "AmbiguousNameError": "define.errors",
     "ArchiveError": "define.errors",
     "AttachStream": "oci.attach",
+    "CheckReport": "runtime_check",
     "CheckpointError": "define.errors",
     "CheckpointOptions": "model.move_options",
     "CheckpointReport": "checkpoint.report",
@@ -110,6 +115,7 @@ _HOMES = {
     "ExecHandle": "container_internal.executing",
     "ExecOptions": "model.exec_options",
     "ExecResult": "container_internal.executing",
+    "Finding": "runtime_check",
     "HistoryEntry": "image.graph",
     "HostError": "define.errors",
     "Image": "image_api",
@@ -122,8 +128,10 @@ _HOMES = {
     "LibpodError": "define.errors",
     "Listed": "runtime_listing",
     "LockError": "define.errors",
+    "LockInfo": "runtime_renumber",
     "LogLine": "container_internal.logs",
     "LogOptions": "container_internal.logs",
+    "MigrationReport": "runtime_migrate",
     "NetworkError": "define.errors",
     "NoSuchContainerError": "define.errors",
     "NoSuchImageError": "define.errors",
@@ -160,6 +168,7 @@ _HOMES = {
     "login": "image.search",
     "logout": "image.search",
     "raw_mode": "linux.terminal",
+    "should_start_on_boot": "runtime_ctr",
     "watching_size": "linux.terminal",
 }
 
@@ -168,6 +177,7 @@ __all__ = [
     "AmbiguousNameError",
     "ArchiveError",
     "AttachStream",
+    "CheckReport",
     "CheckpointError",
     "CheckpointOptions",
     "CheckpointReport",
@@ -188,6 +198,7 @@ __all__ = [
     "ExecHandle",
     "ExecOptions",
     "ExecResult",
+    "Finding",
     "HistoryEntry",
     "HostError",
     "Image",
@@ -200,6 +211,7 @@ __all__ = [
     "LibpodError",
     "Listed",
     "LockError",
+    "LockInfo",
     "LogLine",
     "LogOptions",
     "NetworkError",
@@ -239,6 +251,7 @@ __all__ = [
     "login",
     "logout",
     "raw_mode",
+    "should_start_on_boot",
     "watching_size",
 ]
 

@@ -154,6 +154,10 @@ class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True):
     events_log_path: Path | None = None
     events_log_max_size: int = 1_000_000
     stop_timeout: int = 10
+    boot_id: str = ""
+    """Stands for another boot than the present one, to see what a reboot would leave; empty: the kernel's."""
+    lock_timeout: float = 0.0
+    """Seconds after which waiting for a container's lock is a LockError that names its holder; 0: for ever."""
     exit_command_delay: int = 300
     pull_policy: str = "missing"
     image_volume_mode: str = "bind"
@@ -189,6 +193,8 @@ class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True):
                 "image_volume_mode": _IMAGE_VOLUME_MODES,
             },
         )
+        if self.lock_timeout < 0:
+            raise ConfigError(f"lock_timeout is {self.lock_timeout}, which is less than nothing")
         if self.stop_timeout < 0:
             raise ConfigError(f"stop_timeout is {self.stop_timeout}, which is less than nothing")
 

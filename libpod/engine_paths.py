@@ -33,6 +33,7 @@ class EnginePaths(msgspec.Struct, frozen=True, kw_only=True):
         netns/<id>              network namespaces
         oci/<runtime>/          root directory of the OCI runtime
         events/events.log
+        working/                who is at work, one empty file each
         criu.json               what CRIU said it can do, for this boot
     """
 
@@ -84,6 +85,10 @@ class EnginePaths(msgspec.Struct, frozen=True, kw_only=True):
         return self.volatile / "alive.lock"
 
     @property
+    def working(self) -> Path:
+        return self.volatile / "working"
+
+    @property
     def exits(self) -> Path:
         return self.volatile / "exits"
 
@@ -127,6 +132,7 @@ class EnginePaths(msgspec.Struct, frozen=True, kw_only=True):
             self.staging,
             self.volatile,
             self.volatile_state,
+            self.working,
             self.exits,
             self.volatile / "persist",
             self.sockets,

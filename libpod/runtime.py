@@ -37,7 +37,10 @@ if TYPE_CHECKING:
     from libpod.model.event import Event
     from libpod.model.pod_options import PodOptions
     from libpod.pod_api import Pod
+    from libpod.runtime_check import CheckReport
     from libpod.runtime_listing import Listed
+    from libpod.runtime_migrate import MigrationReport
+    from libpod.runtime_renumber import LockInfo
     from libpod.volume import Volume
 
 StrPath = str | os.PathLike[str]
@@ -132,6 +135,16 @@ class Runtime:
         from libpod import runtime_listing
 
         return runtime_listing.containers(self._services, filters, all=all)
+
+    def start_all(self, *filters: Callable[[Container], bool]) -> list[Container]:
+        """Start every container that does not run and passes the filters; returns those that were started.
+
+        What they depend on is started first. One that cannot start does not keep the others from it: the errors come
+        together, as an ExceptionGroup, at the end. After a boot: `start_all(should_start_on_boot)`.
+        """
+        from libpod import runtime_ctr
+
+        return runtime_ctr.start_all(self._services, *filters)
 
     def latest(self) -> Container:
         """The container that was created last; raises NoSuchContainerError when there is none."""
@@ -379,6 +392,58 @@ class Runtime:
 
         self._services.require_open()
         return self._services.events.read(query or Query())
+
+    def check(self, *, repair: bool = False) -> CheckReport:
+        """Look for everything that is not in order: leftovers of killed processes, damage, what others removed.
+
+        With *repair* it is put right, as far as nobody has to decide about it. What living processes are at work on is
+        left to them. Opening a runtime does the cheap part of this by itself when there is a sign of a kill.
+        Upstream: `SystemCheck`.
+        """
+        from libpod import runtime_check
+
+        return runtime_check.check(self._services, repair=repair)
+
+    def locks(self) -> list[LockInfo]:
+        """The locks that somebody holds now, and those that several objects share. Upstream: `LockConflicts`."""
+        from libpod import runtime_renumber
+
+        return runtime_renumber.locks(self._services)
+
+    def renumber(self, *, everything: bool = False) -> dict[str, int]:
+        """Give objects that share a lock locks of their own; returns what got which. Upstream: `RenumberLocks`.
+
+        With *everything* all objects get new ones. Others may be at work meanwhile.
+        """
+        from libpod import runtime_renumber
+
+        return runtime_renumber.renumber(self._services, everything=everything)
+
+    def reset(self) -> None:
+        """Remove all containers, pods, volumes and networks, and the engine's own files; closes the runtime.
+
+        Images stay, and so does everything that other engines have in the same directories. Upstream: `Reset`.
+        """
+        from libpod import runtime_reset
+
+        runtime_reset.reset(self._services)
+
+    @staticmethod
+    def migrate(
+        root: StrPath | None = None, runroot: StrPath | None = None, *, new_runtime: str = "", **settings: Any
+    ) -> MigrationReport:
+        """Bring the records in line with directories that were moved, or give all containers another OCI runtime.
+
+        *root* and *runroot* are where the engine is now. Every container must be stopped. Raises ContainerStateError,
+        ConfigError. Upstream: `libpod/runtime_migrate.go`, `Migrate`.
+        """
+        from libpod import runtime_migrate
+
+        if root is not None:
+            settings["graph_root"] = Path(root)
+        if runroot is not None:
+            settings["run_root"] = Path(runroot)
+        return runtime_migrate.migrate(settings, new_runtime=new_runtime)
 
     def info(self) -> dict[str, Any]:
         """podman's `info` document. Upstream: `libpod/info.go`, `Info`."""

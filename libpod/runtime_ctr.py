@@ -13,6 +13,7 @@ Covers: libpod/runtime_ctr.go
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,11 +28,14 @@ from libpod.container_internal.locked import locked
 from libpod.container_internal.naming import is_taken
 from libpod.container_internal.removal import finish_removal, remove_container
 from libpod.container_internal.services import Services
+from libpod.container_internal.undertakings import Kind, undertaking
+from libpod.container_internal.undoing import Steps, undo, undoing
 from libpod.define.errors import (
     ContainerExistsError,
     ContainerInUseError,
     ContainerStateError,
     InvalidArgumentError,
+    LibpodError,
     NoSuchContainerError,
     NoSuchPodError,
 )
@@ -39,6 +43,7 @@ from libpod.define.ids import check_name, new_id
 from libpod.define.status import LIVE, ContainerStatus
 from libpod.linux.files import sync_directory
 from libpod.lock.base import LockKind
+from libpod.lock.presence import MAKE
 from libpod.model.container_config import ContainerConfig, PortMapping
 from libpod.model.container_state import ContainerState
 from libpod.model.create_options import CreateOptions
@@ -132,30 +137,45 @@ def _log_path(config: ContainerConfig, directory: Path) -> str:
 def added(services: Services, config: ContainerConfig, state: ContainerState) -> Iterator[LockedContainer]:
     """Make everything that *config* describes, the record last, and hand it over with its lock held.
 
-    When a step fails, or the block does, everything is undone in reverse.
+    When a step fails, everything is undone in reverse. When the block fails, the container is removed like any other;
+    should that fail too, it stays in state "removing", and the next listing or opening tries again.
     """
-    with contextlib.ExitStack() as undo:
-        lock_id = services.state.allocate_lock()
-        undo.callback(services.state.free_lock, lock_id)
-        config = msgspec.structs.replace(config, lock_id=lock_id)
-        made = _make_volumes(services, config, undo)
-        _make_storage(services, config, undo)
-        with services.locks.lock(lock_id, LockKind.CONTAINER) as lock:
+    services.presence.announce()
+    with contextlib.ExitStack() as stack:
+        missing = [name for name in config.volume_names if not services.state.has_volume(name)]
+        stack.enter_context(services.presence.at_work(MAKE, config.id, notes=missing))
+        with undoing() as steps:
+            lock_id = services.state.allocate_lock()
+            steps.add(lambda: services.state.free_lock(lock_id))
+            config = msgspec.structs.replace(config, lock_id=lock_id)
+            lock = stack.enter_context(services.locks.lock(lock_id, LockKind.CONTAINER))
+            lock.abandoned = False  # who had the number before is gone
+            made = _make_volumes(services, config, steps)
+            _make_storage(services, config, steps)
             if state.status is ContainerStatus.REMOVING:
                 state = msgspec.structs.replace(state, volumes_to_remove=made)
             services.state.add_container(config, state)
-            undo.callback(services.state.remove_container, config.id)
-            held = LockedContainer(services, config, state, lock)
+        held = LockedContainer(services, config, state, lock)
+        try:
             yield held
-        undo.pop_all()
+        except BaseException as error:
+            undo(error, lambda: _take_back(held, made))
+            raise
     held.emit(EventStatus.CREATE)
 
 
-def _make_storage(services: Services, config: ContainerConfig, undo: contextlib.ExitStack) -> None:
+def _take_back(held: LockedContainer, made: tuple[str, ...]) -> None:
+    if held.status is ContainerStatus.RUNNING:
+        return  # it was woken; what failed afterwards is no reason to kill it
+    held.update(status=ContainerStatus.REMOVING, volumes_to_remove=made)
+    finish_removal(held, quietly=True)
+
+
+def _make_storage(services: Services, config: ContainerConfig, steps: Steps) -> None:
     directory = services.bundle_directory(config.id)
     if config.rootfs:
         directory.mkdir(parents=True, mode=0o700)
-        undo.callback(rootfs.remove_directories, services, config.id)
+        steps.add(lambda: rootfs.remove_directories(services, config.id))
     else:
         services.store.create_container(
             config.id,
@@ -165,7 +185,7 @@ def _make_storage(services: Services, config: ContainerConfig, undo: contextlib.
             mount_label=config.mount_label,
             process_label=config.process_label,
         )
-        undo.callback(services.store.delete_container, config.id)
+        steps.add(lambda: services.store.delete_container(config.id))
     (directory / "artifacts").mkdir(exist_ok=True)
     if config.mounts:
         (directory / "shm").mkdir(mode=0o700, exist_ok=True)
@@ -173,7 +193,7 @@ def _make_storage(services: Services, config: ContainerConfig, undo: contextlib.
     sync_directory(directory)
 
 
-def _make_volumes(services: Services, config: ContainerConfig, undo: contextlib.ExitStack) -> tuple[str, ...]:
+def _make_volumes(services: Services, config: ContainerConfig, steps: Steps) -> tuple[str, ...]:
     """Make the volumes that are not there yet; returns their names."""
     from libpod import runtime_volume
 
@@ -183,7 +203,7 @@ def _make_volumes(services: Services, config: ContainerConfig, undo: contextlib.
             runtime_volume.create_volume(
                 services, volume.name, anonymous=volume.is_anonymous, ignore_existing=True
             )
-            undo.callback(runtime_volume.remove_volume, services, volume.name)
+            steps.add(functools.partial(runtime_volume.remove_volume, services, volume.name))
             made.append(volume.name)
     return tuple(made)
 
@@ -245,6 +265,38 @@ def latest_container(services: Services) -> Container:
 # ---- the rest ---------------------------------------------------------------------------------------------------
 
 
+def should_start_on_boot(container: Container) -> bool:
+    """Whether its restart policy wants it to run after a boot: always, or unless a user stopped it."""
+    policy = container.config.restart_policy
+    return policy == "always" or (policy == "unless-stopped" and not container.state().stopped_by_user)
+
+
+def start_all(services: Services, *filters: Callable[[Container], bool]) -> list[Container]:
+    """See `Runtime.start_all`."""
+    started, errors = [], []
+    for config, state in services.state.containers():
+        container = Container(services, config)
+        try:
+            if state.status in LIVE - {ContainerStatus.CREATED} or not all(
+                wanted(container) for wanted in filters
+            ):
+                continue
+            container.start(recursive=True)
+        except NoSuchContainerError:
+            continue  # removed meanwhile
+        except LibpodError as error:
+            if isinstance(error, ContainerStateError) and container.status() is ContainerStatus.RUNNING:
+                continue  # started by somebody else, or for one that needs it
+            errors.append(error)
+        else:
+            started.append(container)
+    if errors:
+        raise ExceptionGroup(
+            f"{len(errors)} of {len(errors) + len(started)} containers cannot be started", errors
+        )
+    return started
+
+
 def prune_containers(services: Services, *filters: Callable[[Container], bool]) -> list[str]:
     """Remove every container that is created or exited and passes the filters; returns their ids."""
     removed = []
@@ -271,8 +323,12 @@ def clean_up_after_exit(services: Services, ctr_id: str) -> None:
             over = held.status in {ContainerStatus.EXITED, ContainerStatus.STOPPED}
             if restarted or not over or not held.config.auto_remove:
                 return
-            held.update(status=ContainerStatus.REMOVING, removing_volumes=True)
-            finish_removal(held)
+            if held.state.checkpoint_path:
+                logger.warning("container %s is kept, because only it has its checkpoint", held.name)
+                return
+            with undertaking(services.paths.staging, Kind.REMOVAL, ctr_id):
+                held.update(status=ContainerStatus.REMOVING, removing_volumes=True)
+                finish_removal(held)
     except (NoSuchContainerError, NoSuchPodError):
         return
     except ContainerInUseError as error:

@@ -1,7 +1,7 @@
 """Opening and closing an engine: which drivers, in which order, and what happens after a boot.
 
     1 configuration   2 root rights   3 directories   4 state, locks, events   5 under the alive lock, once a boot:
-    refresh           6 repair, when a killed process left a sign
+    refresh           6 repair, when a killed process left a sign (`runtime_repair`)
 
 Nothing else: the layer store, the OCI runtime, CRIU and the host's facts are asked for by the calls that need them.
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 from libpod.config import EnginePaths, RuntimeConfig
 from libpod.container_internal.oci_runtimes import OciRuntimes
 from libpod.container_internal.services import Services
+from libpod.container_internal.undertakings import undertakings
 from libpod.define.errors import ConfigError, NotPrivilegedError, ProgramMissingError
 from libpod.events import open_backend
 from libpod.linux.host import read_host_facts
 from libpod.lock.file_lock import FileLockManager
+from libpod.lock.presence import Presence
 from libpod.state.lmdb_state import LmdbState
 
 if TYPE_CHECKING:
@@ -33,8 +36,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def open_services(settings: Mapping[str, Any]) -> Services:
-    """Everything a Runtime needs. On an error nothing stays open."""
+def open_services(settings: Mapping[str, Any], *, moved: bool = False) -> Services:
+    """Everything a Runtime needs. On an error nothing stays open.
+
+    With *moved* the recorded directories may be others than the present ones (`runtime_migrate`).
+    """
     if os.geteuid() != 0:
         raise NotPrivilegedError(
             "containers need root rights on this host, and this process has none", resolution="run it as root"
@@ -42,28 +48,34 @@ def open_services(settings: Mapping[str, Any]) -> Services:
     config = RuntimeConfig.load(**settings)
     paths = config.paths
     _make_directories(paths)
-    state = LmdbState(paths.durable_state, paths.volatile_state)
+    state = LmdbState(paths.durable_state, paths.volatile_state, boot_id=config.boot_id or None)
     try:
-        locks = FileLockManager(paths.locks)
+        locks = FileLockManager(paths.locks, timeout=config.lock_timeout or None)
         services = Services(
             settings=dict(settings),
             config=config,
             paths=paths,
             state=state,
             locks=locks,
+            presence=Presence(paths.working),
             events=open_backend(config.events_backend, paths.events_log, max_size=config.events_log_max_size),
             runtimes=OciRuntimes(
                 functools.partial(_open_runtime, config, paths),
                 functools.partial(_default_runtime, config, paths),
             ),
-            open_store=functools.partial(_open_store, config),
+            open_store=functools.partial(_open_store, config, paths),
             read_host=read_host_facts,
         )
-        state.check_paths({"graph root": str(config.graph_root), "volume path": str(paths.volumes)})
+        if not moved:
+            state.check_paths(recorded_paths(config))
         if state.needs_refresh():
             from libpod import runtime_refresh
 
             runtime_refresh.refresh(services)
+        if has_signs(services):
+            from libpod import runtime_repair
+
+            runtime_repair.repair(services)
     except BaseException:
         state.close()
         raise
@@ -72,11 +84,19 @@ def open_services(settings: Mapping[str, Any]) -> Services:
 
 def close_services(services: Services) -> None:
     """Let go of everything; idempotent."""
-    if not services.closed:
-        services.closed = True
-        services.events.close()
-        services.locks.close()
-        services.state.close()
+    services.close()
+
+
+def recorded_paths(config: RuntimeConfig) -> dict[str, str]:
+    """The directories that records name, as the state remembers them."""
+    return {"graph root": str(config.graph_root), "volume path": str(config.paths.volumes)}
+
+
+def has_signs(services: Services) -> bool:
+    """Whether a process was killed at work. Two looks into directories that are nearly always empty."""
+    return any(item.is_over() for item in undertakings(services.paths.staging)) or bool(
+        services.presence.dead()
+    )
 
 
 def _make_directories(paths: EnginePaths) -> None:
@@ -90,7 +110,7 @@ def _make_directories(paths: EnginePaths) -> None:
             ) from error
 
 
-def _open_store(config: RuntimeConfig) -> Store:
+def _open_store(config: RuntimeConfig, paths: EnginePaths) -> Store:
     from libpod.storage.options import StoreOptions
     from libpod.storage.store import Store
 
@@ -101,7 +121,29 @@ def _open_store(config: RuntimeConfig) -> Store:
         options=StoreOptions.parse(
             config.storage_options, image_stores=[Path(store) for store in config.image_stores]
         ),
+        owner=_identity(paths.durable_state),
     )
+
+
+def _identity(state: Path) -> str:
+    """The name of these records, by which the store tells our leftovers from those of an engine before us.
+
+    It lives beside them: whoever deletes the records gives up the layers, and the next records do not collect them.
+    """
+    path = state / "identity"
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        pass
+    draft = state / f".tmp-identity.{secrets.token_hex(8)}"
+    draft.write_text(f"libpod-{secrets.token_hex(16)}")
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass  # another process was faster
+    finally:
+        draft.unlink()
+    return path.read_text()
 
 
 def _open_runtime(config: RuntimeConfig, paths: EnginePaths, name: str) -> OciRuntime:

@@ -3,7 +3,8 @@
 Under the alive lock, so that one process does it and the others wait. Every step may be repeated, for a kill in between
 leaves the volatile half unstamped and the next opening begins again.
 
-    leftovers of the last boot removed ▶ state refreshed ▶ interrupted and automatic removals finished ▶ event
+    leftovers of the last boot removed ▶ state refreshed ▶ interrupted and automatic removals finished ▶ what runs
+    although it cannot is ended ▶ event
 
 Nothing is started: which containers come back is the business of a restart policy's runner (`start --all --filter
 restart-policy=always`), as with podman.
@@ -20,13 +21,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from libpod.container_internal.removal import remove_container
+from libpod.container_internal.removal import remove_container, removes_itself
 from libpod.container_internal.services import Services
 from libpod.define.errors import LibpodError
 from libpod.define.status import ContainerStatus
 from libpod.linux import mounts
 from libpod.linux.files import remove_tree
 from libpod.model.event import EventStatus, EventType
+from libpod.runtime_repair import sweep
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,8 @@ def refresh(services: Services) -> None:
         _remove_leftovers(services)
         services.state.refresh()
         _finish_removals(services)
+        # After a reboot there is nothing; when somebody deleted the run root, the processes are there still.
+        sweep(services)
         services.emit(EventStatus.REFRESH, type=EventType.SYSTEM)
 
 
@@ -63,12 +67,16 @@ def _remove_leftovers(services: Services) -> None:
             remove_tree(entry)
     for entry in list(paths.staging.iterdir()):
         remove_tree(entry)
+    for sign in services.presence.dead():
+        sign.path.unlink(missing_ok=True)
+    services.locks.forget_abandoned()
+    remove_tree(paths.volatile / "oci")
+    (paths.volatile / "oci").mkdir(mode=0o700)
 
 
 def _finish_removals(services: Services) -> None:
     for config, state in services.state.containers():
-        over = state.status is ContainerStatus.REMOVING
-        if over or (config.auto_remove and state.status is ContainerStatus.EXITED):
+        if state.status is ContainerStatus.REMOVING or removes_itself(config, state):
             try:
                 remove_container(services, config.id, volumes=True, ignore_missing=True)
             except LibpodError as error:

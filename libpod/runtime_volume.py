@@ -1,7 +1,7 @@
 """Volumes of a runtime: create, find, list, remove, prune.
 
 The directory is made before the record and removed after it, so that a record always has its directory. What a kill
-leaves is a directory without a record; `create_volume` takes an empty one over and `sweep` removes the others.
+leaves is a directory without a record; `create_volume` takes an empty one over and the next repair removes the others.
 
 Covers: libpod/runtime_volume.go, libpod/runtime_volume_common.go
 """
@@ -12,6 +12,8 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import msgspec
 
 from libpod.container_internal.services import Services
 from libpod.define.errors import (
@@ -27,6 +29,7 @@ from libpod.model.event import EventStatus, EventType
 from libpod.model.times import now
 from libpod.model.volume import VolumeConfig, VolumeState
 from libpod.volume import Volume
+from libpod.volume_internal import naming
 
 logger = logging.getLogger(__name__)
 
@@ -62,16 +65,8 @@ def create_volume(
             return Volume(services, services.state.volume_config(wanted))
         raise VolumeExistsError(wanted)
     data = services.paths.volumes / wanted / "_data"
-    try:
-        _make_directory(data, uid, gid)
-    except OSError as error:
-        raise VolumeError(
-            f"volume {wanted}: its directory {data} cannot be made ({error.strerror})"
-        ) from error
-    lock_id = services.state.allocate_lock()
     config = VolumeConfig(
         name=wanted,
-        lock_id=lock_id,
         labels=dict(labels or {}),
         driver=driver,
         mount_point=str(data),
@@ -82,9 +77,9 @@ def create_volume(
         gid=gid,
     )
     try:
-        services.state.add_volume(config, VolumeState(needs_copy_up=True, needs_chown=True))
+        with naming.making(services, wanted):
+            config = _added(services, config)
     except VolumeExistsError:
-        services.state.free_lock(lock_id)
         if ignore_existing:  # another process was faster
             return Volume(services, services.state.volume_config(wanted))
         raise
@@ -120,6 +115,29 @@ def prune_volumes(services: Services, *filters: Callable[[Volume], bool]) -> lis
     if removed:
         services.emit(EventStatus.PRUNE, type=EventType.VOLUME, name="")
     return removed
+
+
+def _added(services: Services, config: VolumeConfig) -> VolumeConfig:
+    """Make the directory, then the record. What is made when the record fails goes again, unless another has it."""
+    data = Path(config.mount_point)
+    if services.state.has_volume(config.name):
+        raise VolumeExistsError(config.name)
+    try:
+        _make_directory(data, config.uid, config.gid)
+    except OSError as error:
+        if services.state.has_volume(config.name):
+            raise VolumeExistsError(config.name) from error
+        raise VolumeError(
+            f"volume {config.name}: its directory {data} cannot be made ({error.strerror})"
+        ) from error
+    lock_id = services.state.allocate_lock()
+    try:
+        config = msgspec.structs.replace(config, lock_id=lock_id)
+        services.state.add_volume(config, VolumeState(needs_copy_up=True, needs_chown=True))
+    except BaseException:
+        services.state.free_lock(lock_id)
+        raise
+    return config
 
 
 def _make_directory(data: Path, uid: int, gid: int) -> None:

@@ -1,7 +1,8 @@
 """One more process in a running container.
 
-The session is recorded before the process starts and its pid after it; the record goes when the exit code is known. A
-process that is killed in between leaves a record without a process, which the next clean-up sweeps.
+The session is recorded before the process starts and its pid after it; the record goes when the exit code is known. Who
+follows a session says so with a sign. When it is killed, the process goes on, as with podman; its record is swept once
+it has ended, by a repair or the container's clean-up. A process that nobody was told of is ended.
 
 Covers: libpod/container_exec.go
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ from libpod.container_internal.locked import locked
 from libpod.define.errors import ExecSessionExistsError, NoSuchContainerError
 from libpod.define.ids import new_id
 from libpod.define.status import Operation
+from libpod.lock.presence import EXEC
 from libpod.model.container_state import ExecSession
 from libpod.model.event import EventStatus
 from libpod.model.exec_options import ExecOptions
@@ -53,8 +56,11 @@ class ExecHandle:
     whose streams are ours, and leaves a detached one alone.
     """
 
-    def __init__(self, held: LockedContainer, session: ExecSession, process: ExecProcess) -> None:
+    def __init__(
+        self, held: LockedContainer, session: ExecSession, process: ExecProcess, sign: Path | None
+    ) -> None:
         self._services, self._config = held.services, held.config
+        self._sign = sign
         self.session = session
         self.process = process
         self._detached = bool(session.config.get("detach"))
@@ -94,6 +100,12 @@ class ExecHandle:
         self.process.close()
         if not self._detached and self.session.state == RUNNING:
             self._forget(self.process.wait(0.0))
+        self._unsign()
+
+    def _unsign(self) -> None:
+        if self._sign is not None:
+            self._sign.unlink(missing_ok=True)
+            self._sign = None
 
     def _forget(self, code: int | None) -> None:
         if self.session.state == STOPPED:
@@ -102,6 +114,7 @@ class ExecHandle:
             self.session, state=STOPPED, exit_code=-1 if code is None else code
         )
         self.process.close()
+        self._unsign()
         try:
             with locked(self._services, self._config.id, synced=False) as held:
                 remove_session(held, self.session.id)
@@ -114,6 +127,7 @@ def execute(held: LockedContainer, options: ExecOptions) -> ExecHandle:
     """See `Container.exec`."""
     held.require(Operation.EXEC, resolution="start it first")
     session = _new_session(held, options)
+    sign = held.services.presence.begin(EXEC, session.id) if not options.detach else None
     held.services.state.add_exec_session(session)
     try:
         directory = directory_of(held, session.id)
@@ -134,6 +148,8 @@ def execute(held: LockedContainer, options: ExecOptions) -> ExecHandle:
         )
         process = lifecycle.runtime_of(held).exec(bundle_for(held), request)
     except BaseException as error:
+        if sign is not None:
+            sign.unlink(missing_ok=True)
         lifecycle.undo(error, lambda: remove_session(held, session.id))
         raise
     session = msgspec.structs.replace(
@@ -141,7 +157,7 @@ def execute(held: LockedContainer, options: ExecOptions) -> ExecHandle:
     )
     held.services.state.save_exec_session(session)
     held.emit(EventStatus.EXEC)
-    return ExecHandle(held, session, process)
+    return ExecHandle(held, session, process, sign)
 
 
 def run(

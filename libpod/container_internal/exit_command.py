@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from libpod.clean_up import main; sys.exit(main())"
+START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from libpod.clean_up import main; sys.exit(main())"
 _PACKAGE_PARENT = str(Path(__file__).resolve().parent.parent.parent)
 INHERITED = ("CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF", "LIBPOD_CRIU")
 """Variables that change what an engine is; conmon's environment is of our making and has none of them."""
@@ -26,7 +26,7 @@ def exit_command(settings: Mapping[str, Any], ctr_id: str, *, exec_session: str 
     text = json.dumps(
         {"settings": dict(settings), "environ": _environ()}, default=os.fspath, separators=(",", ":")
     )
-    words = (sys.executable, "-P", "-c", _START, _PACKAGE_PARENT, text, ctr_id)
+    words = (sys.executable, "-P", "-c", START, _PACKAGE_PARENT, text, ctr_id)
     return (*words, exec_session) if exec_session else words
 
 

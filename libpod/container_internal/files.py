@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from libpod.container_internal import user_mounts
 from libpod.container_internal.held import LockedContainer
 from libpod.define.errors import InvalidStateError
 from libpod.define.status import LIVE, Operation
@@ -30,7 +31,13 @@ def mount(held: LockedContainer) -> Path:
     held.require(Operation.MOUNT)
     if held.config.rootfs:
         return Path(held.config.rootfs)
-    path = held.services.store.mount(held.id)
+    # Counted first: a kill in between leaves one too many here, and no mount that seems to be nobody's.
+    user_mounts.change(held, +1)
+    try:
+        path = held.services.store.mount(held.id)
+    except BaseException:
+        user_mounts.change(held, -1)
+        raise
     held.emit(EventStatus.MOUNT)
     return path
 
@@ -48,6 +55,10 @@ def unmount(held: LockedContainer, *, force: bool = False) -> None:
             )
         held.update(mounted=False, mount_point="")
     store.unmount(held.id, force=force)
+    if force:
+        user_mounts.forget(held)
+    else:
+        user_mounts.change(held, -1)
     held.emit(EventStatus.UNMOUNT)
 
 

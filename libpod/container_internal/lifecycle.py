@@ -26,6 +26,7 @@ from libpod.container_internal.services import Services
 from libpod.container_internal.sync import record_exit
 from libpod.define.errors import LibpodError
 from libpod.define.status import ALLOWED, LIVE, ContainerStatus, Operation
+from libpod.lock.presence import STOP
 from libpod.model.container_config import ContainerConfig
 from libpod.model.event import EventStatus
 from libpod.model.times import ZERO_TIME, now
@@ -142,7 +143,7 @@ def stop(held: LockedContainer, timeout: float | None = None) -> None:
     if held.status is Status.PAUSED:
         runtime.resume(bundle)
     held.update(status=Status.STOPPING, stopped_by_user=True)
-    with released(held):
+    with held.services.presence.at_work(STOP, held.id), released(held):
         ended = runtime.stop(
             bundle, launched, signal=signal, timeout=patience, everyone=_shares_pid_namespace(held)
         )
@@ -221,31 +222,41 @@ def clean_up(held: LockedContainer) -> None:
 
 
 def release_resources(held: LockedContainer) -> None:
-    """Network, volumes, mounts: given back. All are tried."""
-    mounted = held.state.mounted
+    """Network, mounts, volumes: given back. All are tried, whatever the state says was taken: a kill may lie between.
+
+    The volumes last: the last user of one unmounts it, and a user is who has its root mounted.
+    """
     _all_of(
         held,
         lambda: networking.tear_down(held),
         lambda: extra_mounts.release(held),
-        lambda: volumes.release(held) if mounted else None,
         lambda: rootfs.unmount(held),
+        lambda: volumes.release(held),
     )
 
 
 def after_exit(held: LockedContainer) -> bool:
-    """What conmon's exit command does: restart by policy, else clean up. Says whether it was restarted."""
-    if held.status is not Status.STOPPED:
+    """What conmon's exit command does: restart by policy, else clean up. Says whether it was restarted.
+
+    That the policy wants it back is forgotten only with the new start, or when that fails: one that was cleaned up by
+    a process that was killed before the start is started by the next who looks.
+    """
+    if held.status not in {Status.STOPPED, Status.EXITED}:
         return False
-    if wants_restart(held):
+    again = wants_restart(held)
+    if held.status is Status.STOPPED:
         clean_up(held)
-        count = held.state.restart_count + 1
-        held.update(restart_count=count, restart_policy_match=False)
+    if not again:
+        return False
+    try:
+        held.update(restart_count=held.state.restart_count + 1)
         held.emit(EventStatus.RESTART)
         init(held, keep_restart_count=True)
         _start_created(held)
-        return True
-    clean_up(held)
-    return False
+    except BaseException:
+        held.update(restart_policy_match=False)
+        raise
+    return True
 
 
 def wants_restart(held: LockedContainer) -> bool:

@@ -19,22 +19,46 @@ from libpod.lock.base import LockKind
 def locked(services: Services, ctr_id: str, *, synced: bool = True) -> Iterator[LockedContainer]:
     """The container, locked and fresh, for the duration of the block.
 
-    Raises NoSuchContainerError when it is gone, also when it went while we waited for the lock.
+    Was the holder before killed, the container is put in order first. Raises NoSuchContainerError when it is gone, also
+    when it went while we waited for the lock.
+    """
+    with taken(services, ctr_id) as held:
+        _put_in_order(held)
+        if synced:
+            sync(held)
+        yield held
+
+
+@contextlib.contextmanager
+def taken(services: Services, ctr_id: str, *, timeout: float | None = None) -> Iterator[LockedContainer]:
+    """The container, locked, as its record has it: neither synced nor put in order.
+
+    For repairs. Raises LockError when the lock is not to be had within *timeout* seconds.
     """
     services.require_open()
+    services.presence.announce()
     while True:
         config = services.state.container_config(ctr_id)
-        with services.locks.lock(config.lock_id, LockKind.CONTAINER) as lock:
+        lock = services.locks.lock(config.lock_id, LockKind.CONTAINER)
+        lock.acquire(timeout)
+        try:
             if not services.state.has_container(ctr_id):
+                lock.abandoned = False
                 raise NoSuchContainerError(ctr_id)
             fresh = services.state.container_config(ctr_id)
             if fresh.lock_id != config.lock_id:
                 continue  # renumbered while we waited: this lock no longer protects it
-            held = LockedContainer(services, fresh, services.state.container_state(ctr_id), lock)
-            if synced:
-                sync(held)
-            yield held
+            yield LockedContainer(services, fresh, services.state.container_state(ctr_id), lock)
             return
+        finally:
+            lock.release()
+
+
+def _put_in_order(held: LockedContainer) -> None:
+    if held.lock.abandoned:
+        from libpod.container_internal.abandoned import put_in_order
+
+        put_in_order(held)
 
 
 @contextlib.contextmanager
@@ -49,4 +73,5 @@ def released(held: LockedContainer) -> Iterator[None]:
     finally:
         held.lock.acquire()
     held.reload()
+    _put_in_order(held)
     sync(held)

@@ -15,6 +15,8 @@ from libpod.container_internal.locked import locked
 from libpod.container_internal.services import Services
 from libpod.define.errors import ContainerInUseError, ContainerStateError, NoSuchContainerError
 from libpod.define.status import LIVE, ContainerStatus, Operation
+from libpod.model.container_config import ContainerConfig
+from libpod.model.container_state import ContainerState
 from libpod.model.event import EventStatus
 from libpod.volume_internal import removal as volume_removal
 
@@ -77,6 +79,12 @@ def finish_removal(held: LockedContainer) -> None:
     services.state.free_lock(config.lock_id)
     if anonymous or made_for_it:
         volume_removal.remove_unused(services, config.volume_names, also_named=made_for_it)
+
+
+def removes_itself(config: ContainerConfig, state: ContainerState) -> bool:
+    """Whether a container is over that asked to be removed then. Not while only its directory has its checkpoint."""
+    over = state.status in {ContainerStatus.EXITED, ContainerStatus.STOPPED}
+    return over and config.auto_remove and not state.checkpoint_path
 
 
 _REMOVABLE = frozenset(

@@ -43,7 +43,13 @@ def mount(held: LockedContainer) -> Path:
             return root
         if held.state.mounted and (known := held.services.store.mountpoint(held.id)) is not None:
             return known
-        return held.services.store.mount(held.id)
+        # Said first: a kill in between leaves a mount too few, which unmounting forgives, and not one too many.
+        held.update(mounted=True, mount_point="")
+        try:
+            return held.services.store.mount(held.id)
+        except BaseException:
+            held.update(mounted=False)
+            raise
     except BaseException:
         if fresh_shm and shm is not None:
             mounts.unmount(shm, mounts.MNT_DETACH)

@@ -7,6 +7,7 @@ Covers: libpod/runtime.go (type Runtime, its fields)
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from libpod.image.local import LocalImages
     from libpod.linux.host import HostFacts
     from libpod.lock.base import LockManager
+    from libpod.lock.presence import Presence
     from libpod.state.base import State
     from libpod.storage.store import Store
 
@@ -37,22 +39,32 @@ class Services:
     """What the runtime was opened with: the exit command opens one with the same."""
     config: RuntimeConfig
     paths: EnginePaths
-    state: State
+    _state: State
     locks: LockManager
+    presence: Presence
+    """Says to other processes that this one is at work."""
     events: EventBackend
     runtimes: OciRuntimes
     _open_store: Callable[[], Store]
     _read_host: Callable[[], HostFacts]
     closed: bool = False
+    _process: int = attrs.field(factory=os.getpid)
     _store: Store | None = None
     _host: HostFacts | None = None
     _images: LocalImages | None = None
+
+    @property
+    def state(self) -> State:
+        """The records."""
+        self.require_open()
+        return self._state
 
     @property
     def store(self) -> Store:
         """The layer and container store, opened at first use."""
         self.require_open()
         if self._store is None:
+            self.presence.announce()
             self._store = self._open_store()
         return self._store
 
@@ -73,9 +85,26 @@ class Services:
         return self._host
 
     def require_open(self) -> None:
-        """Raise RuntimeClosedError once the runtime is closed."""
+        """Raise RuntimeClosedError once the runtime is closed, and in a forked child, which must open its own.
+
+        In the child the threads are gone that hold and give back locks, and its end would look like ours.
+        """
         if self.closed:
             raise RuntimeClosedError("the runtime is closed", resolution="open a new Runtime")
+        if self._process != os.getpid():
+            raise RuntimeClosedError(
+                f"the runtime was opened by process {self._process} and is used in a child of it",
+                resolution="open a new Runtime in the child",
+            )
+
+    def close(self) -> None:
+        """Let go of everything; idempotent. In a forked child it leaves the parent's alone."""
+        if not self.closed:
+            self.closed = True
+            self.events.close()
+            self.locks.close()
+            self._state.close()
+            self.presence.close()
 
     def emit(
         self,

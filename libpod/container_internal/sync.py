@@ -16,7 +16,7 @@ from libpod.container_internal.launching import bundle_for, identity_of_conmon, 
 from libpod.define.status import LIVE, ContainerStatus
 from libpod.model.container_state import ExitRecord
 from libpod.model.event import EventStatus
-from libpod.model.times import now
+from libpod.model.times import ZERO_TIME, now
 from libpod.oci.base import ExitStatus
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,10 @@ def sync(held: LockedContainer) -> None:
     if ended is not None:
         record_exit(held, ended)
         return
+    if held.status is ContainerStatus.CREATED and runtime.has_started(bundle):
+        # The lock is ours: whoever started it died before it could say so.
+        held.update(status=ContainerStatus.RUNNING, started_time=now(), finished_time=ZERO_TIME)
+        held.emit(EventStatus.START)
     conmon, init = identity_of_conmon(held.state), identity_of_init(held.state)
     if runtime.monitor_alive(bundle, conmon):
         return

@@ -1,8 +1,9 @@
 """Named volumes of a container: mounting those with options, filling fresh ones from the image.
 
 A volume that was never used gets, when it is empty, what the image has at the place where it is mounted, and that
-directory's owner and mode. The volume's lock is held while that happens; its state says whether it is still to do, so
-that a process that dies in between leaves it to the next.
+directory's owner and mode. The volume's lock is held while that happens; its state says whether it is still to do. The
+copy grows beside the volume's directory and takes its place whole, so that a process that dies in between leaves it to
+the next to begin again.
 
 Covers: libpod/container_internal.go (mountNamedVolume, fixVolumePermissions)
 """
@@ -18,6 +19,7 @@ import msgspec
 from libpod.container_internal.held import LockedContainer
 from libpod.define.errors import CommandError, VolumeError
 from libpod.linux import process
+from libpod.linux.files import remove_tree
 from libpod.linux.openat import open_inside
 from libpod.lock.base import LockKind
 from libpod.model.container_config import NamedVolume
@@ -36,13 +38,13 @@ def prepare(held: LockedContainer, root: Path, *, copy_up: bool = True) -> None:
 
 
 def release(held: LockedContainer) -> None:
-    """Let go of the volumes that are mounted with options; the last user unmounts."""
+    """Let go of the volumes that are mounted with options; the last user unmounts. Repeating it is fine."""
     for name in held.config.volume_names:
         if held.services.state.has_volume(name):
             config = held.services.state.volume_config(name)
             if config.options:
                 with held.services.locks.lock(config.lock_id, LockKind.VOLUME):
-                    mounting.unmount(held.services, name)
+                    mounting.unmount(held.services, name, leaving=held.id)
 
 
 def _copy_up(held: LockedContainer, config: VolumeConfig, volume: NamedVolume, root: Path) -> None:
@@ -51,7 +53,17 @@ def _copy_up(held: LockedContainer, config: VolumeConfig, volume: NamedVolume, r
         return
     target = Path(config.mount_point)
     if not any(target.iterdir()):
-        _copy_from_image(held, target, volume.dest, root)
+        in_use = any(user != held.id for user in mounting.users_now(held.services, config.name))
+        if in_use or mounting.is_mounted(config):
+            # Somebody sees this very directory: it cannot be replaced.
+            _copy_from_image(held, target, volume.dest, root)
+        else:
+            growing = target.with_name(".tmp-growing")
+            remove_tree(growing)
+            growing.mkdir(mode=0o755)
+            os.chown(growing, config.uid, config.gid)
+            _copy_from_image(held, growing, volume.dest, root)
+            os.rename(growing, target)
     held.services.state.save_volume_state(
         config.name, msgspec.structs.replace(state, needs_copy_up=False, needs_chown=False)
     )

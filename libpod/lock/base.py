@@ -33,6 +33,13 @@ class LockHolder(msgspec.Struct, frozen=True, kw_only=True):
 class Lock(abc.ABC):
     """One lock; a context manager."""
 
+    abandoned: bool = False
+    """Set by `acquire`: the holder before died while it held it, so that what it protects may be half done.
+
+    Whoever puts that in order sets it to False; else `release` leaves the lock abandoned for the next holder. Nothing
+    that a volume's lock protects can be half done, so that those never are.
+    """
+
     @abc.abstractmethod
     def acquire(self, timeout: float | None = None) -> None:
         """Wait for it, at most *timeout* seconds; LockError names the lock and its holder when the time is over."""
@@ -59,6 +66,13 @@ class LockManager(abc.ABC):
     @abc.abstractmethod
     def holders(self) -> list[LockHolder]:
         """Which locks are held at the moment, for `system locks`."""
+
+    def forget_abandoned(self) -> None:  # noqa: B027 - where locks die with their holder, there is nothing to do
+        """After a boot: who held what before it does not matter. Only while nobody holds a lock."""
+
+    def abandoned(self) -> list[int]:
+        """Locks whose holder was killed and that nobody has taken since. None where locks die with their holder."""
+        return []
 
     @abc.abstractmethod
     def close(self) -> None:

@@ -11,7 +11,8 @@ short by a signal, and signals belong to the program that embeds us.
 
 The kernel does not tell who holds such a lock, so holders sign: after taking and before giving back. A signature counts
 only while its byte is locked and that very process (pid and start time) lives; a holder that dies between taking and
-signing is gone from `locks` at the same moment.
+signing is gone from `locks` at the same moment. A signature that is found by who takes the lock is that of a holder who
+died: the lock is `abandoned`, and what it protects is to be put in order first.
 
 A child made by os.fork holds nothing: the descriptors it inherits are closed there at once, which leaves the parent's
 locks alone. Programs that are started do not get them (close-on-exec). Were a child made by other means to live on, it
@@ -40,7 +41,7 @@ from libpod.lock.held import HeldLocks, Holding
 logger = logging.getLogger(__name__)
 
 _SIGNATURE = struct.Struct("<iiQ")
-_UNSIGNED = bytes(_SIGNATURE.size)
+UNSIGNED = bytes(_SIGNATURE.size)
 _HIGHEST = 1 << 39
 """Signatures lie at sixteen times the number, and a file on ext4 ends before 16 TiB."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.02
@@ -79,6 +80,7 @@ class FileLock(Lock):
         self._manager = manager
         self._descriptor = -1
         self._holding: Holding | None = None
+        self._before = UNSIGNED
 
     def __repr__(self) -> str:
         return f"<{self.kind.name.lower()} lock {self.lock_id}>"
@@ -87,6 +89,8 @@ class FileLock(Lock):
         manager = self._manager
         manager.require_open()
         manager.shared.held.check(self.kind, self.lock_id)
+        if timeout is None:
+            timeout = manager.timeout
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             descriptor = manager.open_file()
@@ -95,6 +99,8 @@ class FileLock(Lock):
                 if not self._wait(descriptor, deadline):
                     raise self._late(timeout or 0.0)
                 if not ofd_locks.is_deleted(descriptor):
+                    self._before = manager.signature(self.lock_id)
+                    self.abandoned = self._before != UNSIGNED and self.kind is not LockKind.VOLUME
                     manager.sign(self.lock_id, self.kind)
                     self._descriptor = descriptor
                     self._holding = manager.shared.held.add(self.kind, self.lock_id)
@@ -130,7 +136,10 @@ class FileLock(Lock):
         self._holding = None
         descriptor, self._descriptor = self._descriptor, -1
         try:
-            manager.sign(self.lock_id, None)
+            if self.abandoned:
+                manager.write_signature(self.lock_id, self._before)
+            else:
+                manager.sign(self.lock_id, None)
             ofd_locks.unlock(descriptor, self.lock_id)
         finally:
             manager.close_file(descriptor)
@@ -139,7 +148,9 @@ class FileLock(Lock):
 class FileLockManager(LockManager):
     """The locks in one directory, which is made when it is not there."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, timeout: float | None = None) -> None:
+        """*timeout* bounds, in seconds, every wait that has no limit of its own; None: for ever."""
+        self.timeout = timeout
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._file = directory / "locks"
         self._signatures_file = directory / "lock-holders"
@@ -161,10 +172,29 @@ class FileLockManager(LockManager):
             self.close_file(descriptor)
         return [self.holder(lock_id) for start, length in ranges for lock_id in range(start, start + length)]
 
+    def forget_abandoned(self) -> None:
+        self.require_open()
+        os.ftruncate(self._signatures, 0)
+
+    def abandoned(self) -> list[int]:
+        self.require_open()
+        data = os.pread(self._signatures, os.fstat(self._signatures).st_size, 0)
+        found = []
+        position = 0
+        while rest := data[position:].lstrip(b"\0"):
+            lock_id = (len(data) - len(rest)) // _SIGNATURE.size
+            position = (lock_id + 1) * _SIGNATURE.size
+            pid, _, start = _SIGNATURE.unpack(
+                data[position - _SIGNATURE.size : position].ljust(_SIGNATURE.size, b"\0")
+            )
+            if not ProcessIdentity(pid, start).alive():
+                found.append(lock_id)
+        return found
+
     def holder(self, lock_id: int) -> LockHolder:
         """Who signed for a lock that is held."""
         data = os.pread(self._signatures, _SIGNATURE.size, lock_id * _SIGNATURE.size)
-        if len(data) == _SIGNATURE.size and data != _UNSIGNED:
+        if len(data) == _SIGNATURE.size and data != UNSIGNED:
             pid, _, start = _SIGNATURE.unpack(data)
             if ProcessIdentity(pid, start).alive():
                 return LockHolder(lock_id=lock_id, pid=pid, description=_command(pid))
@@ -202,12 +232,21 @@ class FileLockManager(LockManager):
     def sign(self, lock_id: int, kind: LockKind | None) -> None:
         """Write down that this process holds a lock, or that nobody does."""
         if kind is None:
-            data = _UNSIGNED
+            data = UNSIGNED
         else:
             pid = os.getpid()
             if pid not in _own_start:
                 _own_start[pid] = start_time(pid) or 0
             data = _SIGNATURE.pack(pid, kind, _own_start[pid])
+        self.write_signature(lock_id, data)
+
+    def signature(self, lock_id: int) -> bytes:
+        """What is written down about a lock; of one that this process has just taken: by a holder that died."""
+        data = os.pread(self._signatures, _SIGNATURE.size, lock_id * _SIGNATURE.size)
+        return data if len(data) == _SIGNATURE.size else UNSIGNED
+
+    def write_signature(self, lock_id: int, data: bytes) -> None:
+        """Write down who holds a lock."""
         try:
             os.pwrite(self._signatures, data, lock_id * _SIGNATURE.size)
         except OSError as error:

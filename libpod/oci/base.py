@@ -250,6 +250,10 @@ class OciRuntime(abc.ABC):
         """
 
     @abc.abstractmethod
+    def has_started(self, bundle: Bundle) -> bool:
+        """Whether a container that was created has been let go. One stat call; False when the runtime cannot tell."""
+
+    @abc.abstractmethod
     def start(self, bundle: Bundle, launched: Launched) -> None:
         """Let a created container run its command."""
 

@@ -97,6 +97,11 @@ class ConmonRuntime(OciRuntime):
     def rediscover(self, bundle: Bundle) -> Launched | None:
         return leftovers.rediscover(self._programs, bundle)
 
+    def has_started(self, bundle: Bundle) -> bool:
+        root = state_files.state_root(self._programs.runtime_name, bundle)
+        state = state_files.read_state(root / bundle.id) if root is not None else None
+        return state is not None and state.started
+
     def start(self, bundle: Bundle, launched: Launched) -> None:
         starting.start(self._programs, bundle, launched)
 

@@ -244,6 +244,10 @@ class State(abc.ABC):
         """Record the engine's directories on first use; later raise ConfigError naming the one that differs."""
 
     @abc.abstractmethod
+    def recorded_paths(self) -> Mapping[str, str]:
+        """The directories that are recorded."""
+
+    @abc.abstractmethod
     def rewrite_paths(self, paths: Mapping[str, str]) -> None:
         """Accept new directories (migrate)."""
 
@@ -262,7 +266,7 @@ class State(abc.ABC):
         """
 
     @abc.abstractmethod
-    def repair(self, *, thorough: bool = False) -> list[str]:
+    def repair(self, *, thorough: bool = False, pretend: bool = False) -> list[str]:
         """Sweep rows that a killed process left half-written; one sentence each. Cheap: reads keys, not records.
 
         What a kill can leave, by the step at which it came:
@@ -275,7 +279,8 @@ class State(abc.ABC):
         4. between `claim` or `allocate_lock` and `add_container`: a claim or lock number of a dead process.
 
         With *thorough* every record is decoded, and names, edges, summaries and lock rows are compared with the
-        configurations and corrected: no kill can make them differ, a damaged disk or a defect of ours can.
+        configurations and corrected: no kill can make them differ, a damaged disk or a defect of ours can. With
+        *pretend* nothing is changed; the sentences say what would be.
         """
 
     @abc.abstractmethod

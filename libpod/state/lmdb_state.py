@@ -466,6 +466,9 @@ class LmdbState(State):
         if not self._read(lambda durable: lmdb_whole.paths_agree(durable, paths)):
             self._write(lambda durable: lmdb_whole.complete_paths(durable, paths))
 
+    def recorded_paths(self) -> Mapping[str, str]:
+        return self._read(lmdb_whole.paths)
+
     def rewrite_paths(self, paths: Mapping[str, str]) -> None:
         self._write(lambda durable: lmdb_whole.write_paths(durable, paths))
 
@@ -477,15 +480,24 @@ class LmdbState(State):
         self._write_volatile_reading(lmdb_whole.refresh)
         lmdb_whole.delete_other_boots(self._volatile_home, keep=self._volatile.path.name)
 
-    def repair(self, *, thorough: bool = False) -> list[str]:
+    def repair(self, *, thorough: bool = False, pretend: bool = False) -> list[str]:
         def sweep() -> list[str]:
             # A durable transaction for writing that writes nothing: it keeps out whoever is creating.
             with self._durable.transaction(write=True) as durable:
                 with self._volatile.transaction(write=True) as volatile:
-                    return lmdb_repair.swept(durable, volatile)
+                    found = lmdb_repair.swept(durable, volatile)
+                    if pretend:
+                        volatile.abort()
+                    return found
+
+        def correct(durable: Transaction) -> list[str]:
+            found = lmdb_repair.corrected(durable)
+            if pretend:
+                durable.abort()
+            return found
 
         found = self._run(sweep)
-        return found + self._write(lmdb_repair.corrected) if thorough else found
+        return found + self._write(correct) if thorough else found
 
     def durable_commits(self) -> int:
         """How many transactions were ever flushed to disk: what the cost of an operation is counted in."""

@@ -65,14 +65,14 @@ def bring_up_to_date(durable: Transaction, path: str) -> None:
 # ---- directories ------------------------------------------------------------------------------------------------
 
 
-def _paths(durable: Transaction) -> dict[str, str]:
+def paths(durable: Transaction) -> dict[str, str]:
     data = durable.get(keys.PATHS)
     return _DOCUMENT.decode(data) if data is not None else {}
 
 
 def paths_agree(durable: Transaction, given: Mapping[str, str]) -> bool:
     """False when some of *given* are not recorded yet; raises ConfigError when one differs."""
-    stored = _paths(durable)
+    stored = paths(durable)
     for name, path in sorted(given.items()):
         if name in stored and stored[name] != path:
             raise refusals.paths_differ(name, stored[name], path)
@@ -82,12 +82,12 @@ def paths_agree(durable: Transaction, given: Mapping[str, str]) -> bool:
 def complete_paths(durable: Transaction, given: Mapping[str, str]) -> None:
     """Record those that are not recorded yet."""
     if not paths_agree(durable, given):
-        durable.put(keys.PATHS, _ENCODER.encode(dict(given) | _paths(durable)))
+        durable.put(keys.PATHS, _ENCODER.encode(dict(given) | paths(durable)))
 
 
 def write_paths(durable: Transaction, given: Mapping[str, str]) -> None:
     """Record *given* whatever was recorded."""
-    durable.put(keys.PATHS, _ENCODER.encode(_paths(durable) | dict(given)))
+    durable.put(keys.PATHS, _ENCODER.encode(paths(durable) | dict(given)))
 
 
 # ---- boots ------------------------------------------------------------------------------------------------------

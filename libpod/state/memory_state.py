@@ -535,6 +535,11 @@ class MemoryState(State):
                     raise refusals.paths_differ(name, stored[name], path)
             self._durable.paths = dict(paths) | stored
 
+    def recorded_paths(self) -> Mapping[str, str]:
+        with self._mutex:
+            self._open()
+            return dict(self._durable.paths)
+
     def rewrite_paths(self, paths: Mapping[str, str]) -> None:
         with self._mutex:
             self._open()
@@ -558,7 +563,7 @@ class MemoryState(State):
                 self._volatile.held_locks |= self.locks_in_use().keys()
                 self._volatile.refreshed = True
 
-    def repair(self, *, thorough: bool = False) -> list[str]:
+    def repair(self, *, thorough: bool = False, pretend: bool = False) -> list[str]:
         with self._mutex:
             self._open()
             # Nothing can be half-written here: a process that is killed takes all of it along.

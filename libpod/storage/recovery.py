@@ -78,6 +78,23 @@ def collect(parts: StoreParts, known: Callable[[], Collection[str]]) -> list[Lef
     return found
 
 
+def find(parts: StoreParts, known: Callable[[], Collection[str]]) -> list[Leftover]:
+    """What `collect` would remove."""
+    candidates = _dead_containers(parts)
+    unwanted = candidates - frozenset(known()) if candidates else candidates
+    with parts.locks.reading_everything() as held:
+        all_layers = parts.layers.read(held.layers)
+        unnamed = _unnamed_layers(parts, all_layers, parts.containers.read(held.containers))
+        incomplete = [record["id"] for record in all_layers if is_incomplete(record)]
+        links = [str(parts.paths.home / "l" / name) for name in short_links.dangling(parts.paths.home)]
+        return [
+            *(Leftover(LeftoverKind.CONTAINER, ctr_id) for ctr_id in sorted(unwanted)),
+            *(Leftover(LeftoverKind.LAYER, layer_id) for layer_id in dict.fromkeys([*unnamed, *incomplete])),
+            *(Leftover(LeftoverKind.SHORT_LINK, link) for link in links),
+            *(Leftover(LeftoverKind.TEMPORARY_FILE, str(path)) for path in _old_temporary_files(parts)),
+        ]
+
+
 def _dead_containers(parts: StoreParts) -> frozenset[str]:
     with parts.locks.reading_containers() as held:
         return frozenset(r["id"] for r in parts.containers.read(held.containers) if _is_left_over(parts, r))

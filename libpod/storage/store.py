@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from libpod.define.errors import ConfigError, NotSupportedError, StorageError
-from libpod.storage import check, containers, content, images, layers, mounting, recovery
+from libpod.storage import check, containers, content, creator, images, layers, mounting, recovery
 from libpod.storage.changes import Change
 from libpod.storage.check import Finding
 from libpod.storage.driver import LayerDriver, MountRequest
@@ -160,6 +160,10 @@ class Store:
             process_label=process_label,
             mount_options=mount_options,
         )
+
+    def is_own(self, container: StoredContainer) -> bool:
+        """Whether it carries the mark of this store's owner."""
+        return creator.made_by({"flags": dict(container.flags)}, self._parts.owner)
 
     def container(self, ctr_id: str) -> StoredContainer | None:
         return containers.by_id(self._parts, ctr_id)
@@ -331,6 +335,10 @@ class Store:
         after the dead creators have been found, so that a container which is just being made is never taken away.
         """
         return recovery.collect(self._parts, known)
+
+    def leftovers(self, known: Callable[[], Collection[str]]) -> list[Leftover]:
+        """What `recover` would remove; changes nothing."""
+        return recovery.find(self._parts, known)
 
     def check(self) -> list[Finding]:
         """Everything in the store that is not as it should be; changes nothing."""

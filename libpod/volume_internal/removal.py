@@ -1,6 +1,6 @@
-"""Removing a volume: unmounted, the record gone, then the directory.
+"""Removing a volume: unmounted, the record gone, the directory set aside, then emptied.
 
-A kill after the record went leaves a directory that no volume names; the sweep of `system check` finds it.
+A kill after the record went leaves a directory that no volume names; the next repair removes it.
 
 Covers: libpod/runtime_volume_common.go (removeVolume)
 """
@@ -14,8 +14,9 @@ from libpod.container_internal.services import Services
 from libpod.define.errors import NoSuchVolumeError, VolumeInUseError
 from libpod.linux.files import remove_tree
 from libpod.lock.base import LockKind
+from libpod.lock.presence import UNMAKE
 from libpod.model.event import EventStatus, EventType
-from libpod.volume_internal import mounting
+from libpod.volume_internal import mounting, naming
 
 
 def remove(services: Services, name: str) -> None:
@@ -24,10 +25,14 @@ def remove(services: Services, name: str) -> None:
     if users:
         raise VolumeInUseError(name, users)
     config = services.state.volume_config(name)
-    with services.locks.lock(config.lock_id, LockKind.VOLUME):
+    services.presence.announce()
+    with services.presence.at_work(UNMAKE), services.locks.lock(config.lock_id, LockKind.VOLUME):
         mounting.unmount(services, name, force=True)
-        services.state.remove_volume(name)
-        remove_tree(Path(config.mount_point).parent)
+        with naming.removing(services):
+            services.state.remove_volume(name)
+            aside = naming.set_aside(Path(config.mount_point).parent)
+        if aside is not None:
+            remove_tree(aside)
     services.state.free_lock(config.lock_id)
     services.emit(EventStatus.REMOVE, type=EventType.VOLUME, name=name, id=name)
 
