@@ -283,8 +283,6 @@ def test_logs_are_shown_tailed_stamped_and_followed(cli: Command) -> None:
     done = cli.run("logs", "c")
     assert (done.stdout, done.stderr) == ("1\n2\n3\nopen", "bad\n")
     assert cli("logs", "--tail", "0", "c") == ""
-    last = cli.run("logs", "--tail", "2", "c")
-    assert len(last.stdout.split()) + len(last.stderr.split()) == 2
     assert re.match(r"2\d{3}-\d\d-\d\dT\S+ 1\n", cli("logs", "-t", "c"))
     assert cli("logs", "--names", "c").startswith("c 1\n")
     assert cli("logs", "--since", "10m", "c").startswith("1\n")
@@ -306,6 +304,7 @@ def test_logs_are_shown_tailed_stamped_and_followed(cli: Command) -> None:
         cli("exec", "c", "touch", "/go")
         assert following.stdout.readline() == "end\n"
         assert following.wait(timeout=60) == 0
+    assert cli("logs", "--tail", "1", "c") == "end"
 
 
 def test_top_stats_diff_port_and_events(cli: Command) -> None:
