@@ -42,6 +42,8 @@ if TYPE_CHECKING:
         LibpodError,
         LockError,
         NetworkError,
+        NetworkExistsError,
+        NetworkInUseError,
         NoSuchContainerError,
         NoSuchImageError,
         NoSuchNetworkError,
@@ -76,6 +78,8 @@ if TYPE_CHECKING:
     from libpod.model.health import health_check
     from libpod.model.move_options import CheckpointOptions, RestoreOptions
     from libpod.model.pod_options import PodOptions
+    from libpod.network.creation import NetworkCreateOptions, SubnetRequest, subnet_requests
+    from libpod.network_api import Network
     from libpod.oci.attach import AttachStream
     from libpod.oci.copying import Outcome, copy_attached, copy_exec
     from libpod.pod_api import Pod
@@ -132,7 +136,11 @@ _HOMES = {
     "LogLine": "container_internal.logs",
     "LogOptions": "container_internal.logs",
     "MigrationReport": "runtime_migrate",
+    "Network": "network_api",
+    "NetworkCreateOptions": "network.creation",
     "NetworkError": "define.errors",
+    "NetworkExistsError": "define.errors",
+    "NetworkInUseError": "define.errors",
     "NoSuchContainerError": "define.errors",
     "NoSuchImageError": "define.errors",
     "NoSuchNetworkError": "define.errors",
@@ -157,6 +165,7 @@ _HOMES = {
     "SearchResult": "image.search",
     "StateStoreError": "define.errors",
     "StorageError": "define.errors",
+    "SubnetRequest": "network.creation",
     "Volume": "volume",
     "VolumeError": "define.errors",
     "VolumeExistsError": "define.errors",
@@ -169,6 +178,7 @@ _HOMES = {
     "logout": "image.search",
     "raw_mode": "linux.terminal",
     "should_start_on_boot": "runtime_ctr",
+    "subnet_requests": "network.creation",
     "watching_size": "linux.terminal",
 }
 
@@ -214,7 +224,11 @@ __all__ = [
     "LockInfo",
     "LogLine",
     "LogOptions",
+    "Network",
+    "NetworkCreateOptions",
     "NetworkError",
+    "NetworkExistsError",
+    "NetworkInUseError",
     "NoSuchContainerError",
     "NoSuchImageError",
     "NoSuchNetworkError",
@@ -239,6 +253,7 @@ __all__ = [
     "SearchResult",
     "StateStoreError",
     "StorageError",
+    "SubnetRequest",
     "Volume",
     "VolumeError",
     "VolumeExistsError",
@@ -252,6 +267,7 @@ __all__ = [
     "logout",
     "raw_mode",
     "should_start_on_boot",
+    "subnet_requests",
     "watching_size",
 ]
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from libpod.model.create_options import CreateOptions
     from libpod.model.event import Event
     from libpod.model.pod_options import PodOptions
+    from libpod.network.creation import NetworkCreateOptions
+    from libpod.network_api import Network
     from libpod.pod_api import Pod
     from libpod.runtime_check import CheckReport
     from libpod.runtime_listing import Listed
@@ -286,6 +288,67 @@ class Runtime:
         from libpod import runtime_volume
 
         return runtime_volume.prune_volumes(self._services, *filters)
+
+    # -- networks -----------------------------------------------------------------------------------------------
+
+    def create_network(
+        self, name: str | NetworkCreateOptions = "", *, ignore_existing: bool = False, **fields: Any
+    ) -> Network:
+        """Make a network, with free name and subnet where none are given; *fields* are those of `NetworkCreateOptions`.
+
+        Raises NetworkExistsError, InvalidArgumentError, NetworkError. Upstream: `pkg/domain/infra/abi/network.go`.
+        """
+        from libpod import runtime_networks
+        from libpod.network.creation import NetworkCreateOptions as Options
+
+        options = Options(name=name, **fields) if isinstance(name, str) else name
+        return runtime_networks.create_network(self._services, options, ignore_existing=ignore_existing)
+
+    def network(self, name_or_id: str) -> Network:
+        """By name, id or unique prefix of an id; raises NoSuchNetworkError, AmbiguousNameError."""
+        from libpod import runtime_networks
+
+        return runtime_networks.get_network(self._services, name_or_id)
+
+    def has_network(self, name_or_id: str) -> bool:
+        """Whether there is one; raises AmbiguousNameError."""
+        from libpod import runtime_networks
+
+        return runtime_networks.has_network(self._services, name_or_id)
+
+    def networks(self, *filters: Callable[[Network], bool]) -> list[Network]:
+        """All of them by name, the default one included."""
+        from libpod import runtime_networks
+
+        return runtime_networks.networks(self._services, *filters)
+
+    def remove_network(self, name_or_id: str, *, force: bool = False) -> None:
+        """See `Network.remove`."""
+        self.network(name_or_id).remove(force=force)
+
+    def prune_networks(self, *filters: Callable[[Network], bool]) -> list[str]:
+        """Remove those that no container hangs on, the default one excepted; returns their names."""
+        from libpod import runtime_networks
+
+        return runtime_networks.prune_networks(self._services, *filters)
+
+    def connect_network(self, network: str, container: str | Container, **wishes: Any) -> None:
+        """Connect a container to one more network, running or not; *wishes* are those of `Network.connect`."""
+        self.network(network).connect(container, **wishes)
+
+    def disconnect_network(self, network: str, container: str | Container) -> None:
+        """See `Network.disconnect`."""
+        self.network(network).disconnect(container)
+
+    def reload_networks(self, *containers: str | Container) -> list[str]:
+        """Load the host's rules for containers again (for all, when none is named), after somebody flushed them.
+
+        Returns the ids of those that had any.
+        """
+        from libpod import runtime_networks
+
+        found = [self._found(item) for item in containers] or self.containers(all=False)
+        return runtime_networks.reload_networks(self._services, [item.id for item in found])
 
     # -- images -------------------------------------------------------------------------------------------------
 

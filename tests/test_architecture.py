@@ -39,6 +39,7 @@ FLOORS = {
     "pod_api": 4,
     "volume": 4,
     "image_api": 4,
+    "network_api": 4,
     "runtime": 5,
     "clean_up": 5,
 }

@@ -45,6 +45,7 @@ _KNOWN_OPTIONS = frozenset(
         "parent", "bclim", "vrf", "host_interface_name", "com.docker.network.bridge.name",
     )
 )  # fmt: skip
+_UNREACHABLE = ("blackhole", "unreachable", "prohibit")
 _MACVLAN_MODES = ("", "bridge", "private", "vepa", "passthru")
 _IPVLAN_MODES = ("", "l2", "l3", "l3s")
 
@@ -58,18 +59,62 @@ class SubnetRequest:
     lease_range: str = ""
 
 
+def subnet_requests(
+    subnets: Sequence[str], gateways: Sequence[str] = (), ranges: Sequence[str] = ()
+) -> tuple[SubnetRequest, ...]:
+    """The lists of a command line side by side: the first gateway and range belong to the first subnet, and so on."""
+    for what, values in (("gateways", gateways), ("ranges", ranges)):
+        if len(values) > len(subnets):
+            raise InvalidArgumentError(
+                f"there are {len(values)} {what} for {len(subnets)} subnets",
+                resolution="name the subnet of each",
+            )
+    return tuple(
+        SubnetRequest(
+            subnet=subnet,
+            gateway=gateways[number] if number < len(gateways) else "",
+            lease_range=ranges[number] if number < len(ranges) else "",
+        )
+        for number, subnet in enumerate(subnets)
+    )
+
+
+def parse_route(text: str) -> Route:
+    """A route in the words of ``--route``: ``destination,gateway[,metric]``, or ``destination,type[,metric]``."""
+    words = text.split(",")
+    if not 2 <= len(words) <= 3 or (len(words) == 3 and not words[2].isdecimal()):
+        raise InvalidArgumentError(
+            f'"{text}" is not a route', resolution="write DESTINATION,GATEWAY or DESTINATION,GATEWAY,METRIC"
+        )
+    metric = int(words[2]) if len(words) == 3 else None
+    if words[1] in _UNREACHABLE:
+        return Route(destination=words[0], route_type=words[1], metric=metric)
+    return Route(destination=words[0], gateway=words[1], metric=metric)
+
+
+def _subnets_of(values: Iterable[str | SubnetRequest]) -> tuple[SubnetRequest, ...]:
+    return tuple(SubnetRequest(subnet=item) if isinstance(item, str) else item for item in values)
+
+
+def _routes_of(values: Iterable[str | Route]) -> tuple[Route, ...]:
+    return tuple(parse_route(item) if isinstance(item, str) else item for item in values)
+
+
 @attrs.frozen(kw_only=True)
 class NetworkCreateOptions:
-    """What ``network create`` was told. Without subnets a free one is chosen (and one of IPv6 with `ipv6`)."""
+    """What ``network create`` was told. Without subnets a free one is chosen (and one of IPv6 with `ipv6`).
+
+    A subnet may be given as text alone, a route in the words of `parse_route`.
+    """
 
     name: str = ""
     driver: str = BRIDGE
-    subnets: tuple[SubnetRequest, ...] = ()
-    routes: tuple[Route, ...] = ()
+    subnets: tuple[SubnetRequest, ...] = attrs.field(default=(), converter=_subnets_of)
+    routes: tuple[Route, ...] = attrs.field(default=(), converter=_routes_of)
     ipv6: bool = False
     internal: bool = False
     dns: bool = True
-    dns_servers: tuple[str, ...] = ()
+    dns_servers: tuple[str, ...] = attrs.field(default=(), converter=tuple)
     interface_name: str = ""
     ipam_driver: str = ""
     labels: Mapping[str, str] = attrs.field(factory=dict)
@@ -321,7 +366,7 @@ def _checked_route(name: str, route: Route) -> Route:
     if route.gateway:
         if _address(name, route.gateway).version != network.version:
             raise InvalidArgumentError(f"network {name}: route {route.destination} via another family")
-    elif route.route_type not in ("blackhole", "unreachable", "prohibit"):
+    elif route.route_type not in _UNREACHABLE:
         raise InvalidArgumentError(f"network {name}: the route to {route.destination} needs a gateway")
     return msgspec.structs.replace(route, destination=str(network))
 

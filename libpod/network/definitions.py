@@ -132,11 +132,15 @@ def network_id(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 
 
-def encode_definition(definition: NetworkDefinition) -> bytes:
-    """podman's JSON: keys without a value are left out, except those that it always writes."""
+def definition_document(definition: NetworkDefinition) -> dict[str, Any]:
+    """podman's document: keys without a value are left out, except those that it always writes."""
     plain: dict[str, Any] = msgspec.to_builtins(definition)
-    kept = {key: value for key, value in plain.items() if key in _ALWAYS or value not in ("", [], {}, ())}
-    return msgspec.json.format(_ENCODER.encode(kept), indent=5)
+    return {key: value for key, value in plain.items() if key in _ALWAYS or value not in ("", [], {}, ())}
+
+
+def encode_definition(definition: NetworkDefinition) -> bytes:
+    """podman's JSON."""
+    return msgspec.json.format(_ENCODER.encode(definition_document(definition)), indent=5)
 
 
 def decode_definition(data: bytes, source: str) -> NetworkDefinition:

@@ -9,9 +9,9 @@ import pytest
 import libpod
 from libpod import runtime_networks
 from libpod.container_internal import bridging
-from libpod.define.errors import NetworkInUseError
 from libpod.define.ids import new_id
 from libpod.linux.namespaces import create_network_namespace
+from libpod.model.times import now
 from libpod.network.base import ContainerNetwork, NetworkAttachment
 from libpod.network.creation import NetworkCreateOptions, new_definition
 from tests.engines import lines, until
@@ -105,55 +105,114 @@ def networks(runtime):
     """Makes networks, which end with the test."""
     made = []
 
-    def make(name: str, **options):
-        definition = runtime_networks.create_network(
-            runtime._services, NetworkCreateOptions(name=name, **options)
-        )
-        made.append(name)
-        return definition
+    def make(name: str, **options) -> libpod.Network:
+        made.append(runtime.create_network(name, **options))
+        return made[-1]
 
     yield make
-    for name in made:
+    for network in made:
         with contextlib.suppress(libpod.NoSuchNetworkError):
-            runtime_networks.remove_network(runtime._services, name, force=True)
+            network.remove(force=True, timeout=0)
 
 
 def test_a_network_is_made_listed_used_and_removed(runtime, host, networks):
-    services = runtime._services
-    made = networks("front", dns=False)
-    assert [item.name for item in runtime_networks.networks(services)] == ["front", "podman"]
-    assert runtime_networks.get_network(services, made.id[:10]) == made
+    made = networks("front", dns=False, labels={"a": "b"})
+    assert [item.name for item in runtime.networks()] == ["front", "podman"]
+    assert runtime.network(made.id[:10]) == made
+    assert made.labels == {"a": "b"}
+    assert made.inspect()["driver"] == "bridge"
     container = runtime.create("bb:1", "true", network="front")
-    with pytest.raises(NetworkInUseError, match=container.id[:12]):
-        runtime_networks.remove_network(services, "front")
-    assert runtime_networks.prune_networks(services) == []
+    assert made.users() == [container.id]
+    with pytest.raises(libpod.NetworkInUseError, match=container.id[:12]):
+        runtime.remove_network("front")
+    assert runtime.prune_networks() == []
     container.remove()
-    assert runtime_networks.prune_networks(services) == ["front"]
-    assert not runtime_networks.definitions_of(services).exists("front")
+    assert runtime.prune_networks() == ["front"]
+    assert not runtime.has_network("front")
+    assert runtime.has_network("podman")
+
+
+def test_a_name_is_given_once_unless_that_is_fine(runtime, host, networks):
+    made = networks("front")
+    with pytest.raises(libpod.NetworkExistsError, match="front"):
+        runtime.create_network("front")
+    assert runtime.create_network("front", ignore_existing=True) == made
+    with pytest.raises(libpod.NetworkExistsError, match="podman"):
+        runtime.create_network("podman")
+    with pytest.raises(libpod.NetworkError, match="default network podman"):
+        runtime.remove_network("podman")
+
+
+def test_removal_by_force_takes_containers_and_what_depends_on_them(runtime, host, networks):
+    front = networks("front", dns=False)
+    first = host.do(lambda: runtime.run("bb:1", "sleep", "1000", name="one", network="front"))
+    second = host.do(lambda: runtime.run("bb:1", "sleep", "1000", network="container:one"))
+    pod = host.do(lambda: runtime.create_pod(name="herd", infra_options={"network": "front"}))
+    host.do(pod.start)
+    host.do(lambda: front.remove(force=True, timeout=0))
+    assert not any(runtime.has_container(item.id) for item in (first, second))
+    assert not runtime.has_pod("herd")
+    assert host.links() == {"lo"}
+
+
+def test_events_tell_what_became_of_a_network(runtime, host, networks):
+    began = now()
+    front = networks("front", dns=False)
+    container = runtime.create("bb:1", "true")
+    front.connect(container)
+    front.disconnect(container.name)
+    front.remove()
+    wanted = libpod.EventQuery(filters={"type": ["network"]}, since=began)
+    found = [(event.status.value, event.network) for event in runtime.events(wanted)]
+    assert found == [("create", "front"), ("connect", "front"), ("disconnect", "front"), ("remove", "front")]
+    container.remove()
 
 
 def test_a_running_container_joins_and_leaves_a_network(runtime, host, networks):
-    services = runtime._services
-    networks("front", dns=False)
+    front_network = networks("front", dns=False)
     container = host.do(lambda: runtime.run("bb:1", "sleep", "1000", name="walker"))
-    host.do(lambda: runtime_networks.connect_network(services, "front", container.id))
+    host.do(lambda: runtime.connect_network("front", "walker"))
     status = container.state().network_status
     assert list(status) == ["podman", "front"]
     assert list(status["front"]["interfaces"]) == ["eth1"]
     front = status["front"]["interfaces"]["eth1"]["subnets"][0]["ipnet"].partition("/")[0]
-    hosts = services.run_directory(container.id) / "hosts"
+    hosts = runtime._services.run_directory(container.id) / "hosts"
     assert front in hosts.read_text()
     with pytest.raises(libpod.InvalidStateError, match="already"):
-        host.do(lambda: runtime_networks.connect_network(services, "front", container.id))
-    host.do(lambda: runtime_networks.disconnect_network(services, "podman", container.id))
+        host.do(lambda: front_network.connect(container))
+    host.do(lambda: runtime.disconnect_network("podman", container))
     assert list(container.state().network_status) == ["front"]
     assert "libpod0" not in host.links()
     host.do(lambda: container.restart(timeout=0))
     assert list(container.state().network_status) == ["front"]
-    host.do(lambda: runtime_networks.disconnect_network(services, "front", container.id))
+    host.do(lambda: front_network.disconnect(container))
     assert container.state().network_status == {}
     host.do(lambda: container.remove(force=True, timeout=0))
     assert host.links() == {"lo"}
+
+
+def test_a_container_joins_with_the_address_and_names_that_are_wanted(runtime, host, networks):
+    networks("front", subnets=["10.71.3.0/24", "fd00:71::/64"])
+    container = host.do(lambda: runtime.run("bb:1", "sleep", "1000"))
+    host.do(
+        lambda: runtime.connect_network(
+            "front",
+            container,
+            addresses=["10.71.3.7", "fd00:71::7"],
+            mac="02:00:00:00:00:07",
+            interface="front0",
+        )
+    )
+    (interface,) = container.state().network_status["front"]["interfaces"].items()
+    assert interface[0] == "front0"
+    assert interface[1]["mac_address"] == "02:00:00:00:00:07"
+    assert [item["ipnet"] for item in interface[1]["subnets"]] == ["10.71.3.7/24", "fd00:71::7/64"]
+    other = host.do(lambda: runtime.run("bb:1", "sleep", "1000"))
+    with pytest.raises(libpod.NetworkError, match=r"10\.71\.3\.7"):
+        host.do(lambda: runtime.connect_network("front", other, addresses=["10.71.3.7"]))
+    assert list(other.config.networks) == ["podman"]
+    for item in (container, other):
+        host.do(lambda item=item: item.remove(force=True, timeout=0))
 
 
 def test_a_flushed_firewall_is_loaded_again(runtime, host):
@@ -161,7 +220,7 @@ def test_a_flushed_firewall_is_loaded_again(runtime, host):
     until(lambda: answer_of(host, 8080))
     host.sh("nft", "flush", "ruleset")
     assert answer_of(host, 8080) == b""
-    host.do(lambda: runtime_networks.reload_networks(runtime._services, [container.id]))
+    host.do(lambda: runtime.reload_networks())
     assert until(lambda: answer_of(host, 8080)) == b"served by web\n"
     host.do(lambda: container.remove(force=True, timeout=0))
 
@@ -169,7 +228,7 @@ def test_a_flushed_firewall_is_loaded_again(runtime, host):
 def test_remains_of_a_container_that_is_forgotten_are_swept(runtime, host):
     services = runtime._services
     keeper = host.do(lambda: runtime.run("bb:1", "sleep", "1000"))
-    definition = runtime_networks.get_network(services, "podman")
+    definition = runtime.network("podman").definition
     forgotten = new_id()
     namespace = services.paths.netns(forgotten)
     create_network_namespace(namespace)
