@@ -39,8 +39,9 @@ def followed(
 ) -> CommandResult:
     """Run a command to its end and hand every piece of its standard output to *on_output* as it comes.
 
-    With *terminal* the child believes that its standard output is a terminal, else it is a pipe. When *on_output* raises, the child is killed and the
-    exception goes on. The result has no stdout. Raises CommandError and ProgramMissingError.
+    With *terminal* the child believes that its standard output is a terminal, else it is a pipe. When *on_output*
+    raises, the child is killed and the exception goes on. The result has no stdout. Raises CommandError and
+    ProgramMissingError.
     """
     words = [os.fspath(word) for word in argv]
     logger.debug("follow %s", shlex.join(words))

@@ -9,6 +9,8 @@ import time
 import traceback
 from collections.abc import Callable
 
+import prctl
+
 PATIENCE = 60.0
 """Seconds after which a child counts as hanging; generous, because the machine may be busy."""
 
@@ -22,6 +24,8 @@ class Child:
         if self.pid == 0:
             status = 1
             try:
+                # A test that is killed must not leave children that go on writing.
+                prctl.set_pdeathsig(signal.SIGKILL)
                 os.close(source)
                 work(lambda line: _write(sink, line + "\n"))
                 status = 0
