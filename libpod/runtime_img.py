@@ -9,25 +9,25 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from libpod.container_internal import removal
 from libpod.container_internal.services import Services
-from libpod.image.platforms import host_platform, parse_platform
-from libpod.image.transport import CopyOptions, Skopeo, StoreAddress
 from libpod.image_api import Image
 from libpod.model.event import EventStatus, EventType
-from libpod.spec.plan import ImageFacts
+from libpod.spec.plan_request import ImageFacts
 
 if TYPE_CHECKING:
     from libpod.image.describing import ImageSummary
     from libpod.image.progress import Progress
     from libpod.image.removing import RemovalReport
     from libpod.image.search import SearchResult
+    from libpod.image.transport import Skopeo
 
 StrPath = str | os.PathLike[str]
 
 
 def skopeo(services: Services) -> Skopeo:
     """The transport into and out of this runtime's store."""
+    from libpod.image.transport import Skopeo, StoreAddress
+
     return Skopeo(
         store=StoreAddress.of(services.store),
         registries=services.images.registries,
@@ -84,7 +84,9 @@ def pull(
     **options: Any,
 ) -> Image:
     """See `Runtime.pull`; *options* are fields of `libpod.image.transport.CopyOptions`."""
+    from libpod.image.platforms import host_platform, parse_platform
     from libpod.image.pull import pull as pull_image
+    from libpod.image.transport import CopyOptions
 
     wanted = CopyOptions(platform=parse_platform(platform) if platform else host_platform(), **options)
     pulled = pull_image(
@@ -161,6 +163,7 @@ def push(
 ) -> str:
     """See `Runtime.push`; *options* are fields of `libpod.image.transport.CopyOptions`."""
     from libpod.image.saving import push as push_image
+    from libpod.image.transport import CopyOptions
 
     digest = push_image(
         skopeo(services),
@@ -186,6 +189,8 @@ def search(services: Services, term: str, **options: Any) -> list[SearchResult]:
 def _remove_user(services: Services, ctr_id: str) -> None:
     """A container that is based on an image that goes: ours with all that belongs to it, another engine's as it is."""
     if services.state.has_container(ctr_id):
+        from libpod.container_internal import removal
+
         removal.remove_container(services, ctr_id, force=True)
     else:
         services.store.delete_container(ctr_id)
@@ -204,7 +209,9 @@ def image_facts(services: Services, name: str, *, pull: str = "", platform: str 
     """What a new container takes from its image, which is pulled by the policy *pull* when it is not here."""
     policy = pull or services.config.pull_policy or "missing"
     if policy in {"always", "newer"} or not services.images.exists(name):
+        from libpod.image.platforms import parse_platform
         from libpod.image.pull import pull as pull_image
+        from libpod.image.transport import CopyOptions
 
         options = CopyOptions(platform=parse_platform(platform)) if platform else CopyOptions()
         pull_image(skopeo(services), services.images, name, policy=policy, options=options)

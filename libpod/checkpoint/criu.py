@@ -20,17 +20,13 @@ from __future__ import annotations
 import json
 import logging
 import os
-import platform
 import re
-import select
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from libpod.checkpoint.explain import explain_log, explain_text
 from libpod.define.errors import CommandError, NotSupportedError, ProgramMissingError
 from libpod.linux.files import write_atomic
 from libpod.linux.process import find_program, run, spawned
@@ -176,7 +172,7 @@ def require_criu(
     wanted = max(needs.version, NEW_SOCKETS if _kernel() >= _NEW_SOCKETS_KERNEL else 0)
     if status.problem is not None:
         raise NotSupportedError(
-            f"criu {status.version_text} ({status.path}) does not work on Linux {platform.release()}: "
+            f"criu {status.version_text} ({status.path}) does not work on Linux {os.uname().release}: "
             f"{status.problem}",
             resolution=f"use criu {format_version(wanted)} or newer, which the set-up script installs",
         )
@@ -189,7 +185,7 @@ def require_criu(
     for feature in needs.features:
         if not has_feature(feature, configured, cache=cache):
             raise NotSupportedError(
-                f"criu {status.version_text} on Linux {platform.release()} lacks {feature}, which is needed to "
+                f"criu {status.version_text} on Linux {os.uname().release} lacks {feature}, which is needed to "
                 f"{needs.purpose}",
                 resolution=_FEATURE_CURES.get(feature),
             )
@@ -206,7 +202,7 @@ _FEATURE_CURES = {
 
 
 def _kernel() -> tuple[int, int]:
-    found = re.match(r"(\d+)\.(\d+)", platform.release())
+    found = re.match(r"(\d+)\.(\d+)", os.uname().release)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
@@ -218,6 +214,8 @@ def _probe(path: Path) -> CriuStatus:
     try:
         run([path, "check"], timeout=_TIMEOUT)
     except CommandError as error:
+        from libpod.checkpoint.explain import explain_text  # large, and only wanted when something failed
+
         said = explain_text(error.stderr, "dump")
         return CriuStatus(path=path, version=version, problem=said.cause if said else error.message)
     problem = None
@@ -242,6 +240,9 @@ while True:
 
 def probe_dump(criu: Path) -> str | None:
     """Freeze a child with a listening IP socket and let it run on; None when that works, else why not."""
+    import select
+    import tempfile
+
     own = [sys.executable, "-I", "-S", "-c", _SUBJECT]
     with tempfile.TemporaryDirectory(prefix="libpod-criu-") as directory:
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
@@ -274,6 +275,8 @@ def _dump(criu: Path, pid: int, directory: Path) -> str | None:
     try:
         run(argv, timeout=_TIMEOUT)
     except CommandError as error:
+        from libpod.checkpoint.explain import explain_log
+
         said = explain_log(directory / "dump.log", "dump")
         return said.cause if said is not None else f"a trial dump failed ({error.message})"
     return None
@@ -293,7 +296,7 @@ class _Facts(msgspec.Struct, frozen=True, kw_only=True):
 def _cache_key(path: Path) -> str:
     found = os.stat(path)
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return f"{boot} {platform.release()} {path} {found.st_mtime_ns} {found.st_size}"
+    return f"{boot} {os.uname().release} {path} {found.st_mtime_ns} {found.st_size}"
 
 
 def _remembered(cache: Path, key: str) -> _Facts | None:

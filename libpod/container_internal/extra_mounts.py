@@ -14,7 +14,6 @@ Covers: libpod/container_internal_common.go (overlay, image and sub-path volumes
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from pathlib import Path
 
@@ -53,6 +52,8 @@ def _directory(held: LockedContainer) -> Path:
 
 
 def _place(held: LockedContainer, destination: str) -> Path:
+    import hashlib
+
     name = hashlib.sha256(os.fsencode(destination)).hexdigest()[:16]
     return _directory(held) / name
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from libpod.checkpoint import documents, members
 from libpod.container_internal.held import LockedContainer
@@ -19,9 +19,11 @@ from libpod.define.errors import NetworkError
 from libpod.linux import namespaces
 from libpod.linux.files import write_atomic
 from libpod.model.container_config import ContainerConfig, NetworkOptions
-from libpod.model.move_options import RestoreOptions
 from libpod.network.hold import hold_namespace, release_namespace
 from libpod.network.status import NetworkStatus, status_from
+
+if TYPE_CHECKING:
+    from libpod.model.move_options import RestoreOptions
 
 
 def owns_namespace(config: ContainerConfig) -> bool:

@@ -31,10 +31,8 @@ from pathlib import Path
 import msgspec
 
 from libpod.define.errors import LibpodError, StateStoreError
-from libpod.events import filters
 from libpod.events.base import EventBackend, EventQuery
 from libpod.linux import ofd_locks
-from libpod.linux.inotify import IN_CREATE, IN_MODIFY, IN_MOVED_TO, Inotify
 from libpod.linux.pidfd import wait_readable
 from libpod.model import codec, times
 from libpod.model.event import Event, EventStatus, EventType
@@ -121,6 +119,8 @@ class LogFileEvents(EventBackend):
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def read(self, query: EventQuery) -> Iterator[Event]:
+        from libpod.events import filters
+
         selection = filters.select(query, now=time.time_ns())
         lines = self._follow(query, selection.before) if query.follow else self._lines()
         return (event for event in map(_parsed, lines) if event is not None and selection.matches(event))
@@ -215,10 +215,12 @@ class _Bell:
     """Rings when something happens in a directory."""
 
     def __init__(self, directory: Path) -> None:
-        self._inotify: Inotify | None = None
+        from libpod.linux import inotify
+
+        self._inotify: inotify.Inotify | None = None
         try:
-            self._inotify = Inotify()
-            self._inotify.watch(directory, IN_MODIFY | IN_CREATE | IN_MOVED_TO)
+            self._inotify = inotify.Inotify()
+            self._inotify.watch(directory, inotify.IN_MODIFY | inotify.IN_CREATE | inotify.IN_MOVED_TO)
         except OSError as error:
             self.close()
             if error.errno not in (errno.EMFILE, errno.ENOSPC):

@@ -20,7 +20,6 @@ from libpod.define.errors import (
     NoSuchImageError,
     StorageError,
 )
-from libpod.image.graph import ImageGraph
 from libpod.image.look_up import FoundImage, held_name, is_runnable, look_up, shown
 from libpod.image.platforms import host_platform
 from libpod.image.references import normalise
@@ -36,6 +35,7 @@ from libpod.spec.image import (
 from libpod.storage.stored import StoredImage
 
 if TYPE_CHECKING:
+    from libpod.image.graph import ImageGraph
     from libpod.storage.store import Store
 
 CACHED_DOCUMENTS = 4096
@@ -147,6 +147,8 @@ class LocalImages:
 
     def graph(self) -> ImageGraph:
         """How the images hang together, as one reading of the store says."""
+        from libpod.image.graph import ImageGraph
+
         return ImageGraph(self.all(), self.store.layers(), self.settings)
 
     # ---- names ------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ Covers: parts of pkg/rootless, pkg/cgroups, libpod/info.go, pkg/specgen (its que
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -99,7 +98,7 @@ def read_host_facts() -> HostFacts:
 
 def native_architecture(machine: str | None = None) -> str:
     """The name that images use for *machine* (default: this one)."""
-    kernel_name = platform.machine() if machine is None else machine
+    kernel_name = os.uname().machine if machine is None else machine
     return ARCHITECTURES.get(kernel_name, kernel_name)
 
 

@@ -12,7 +12,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Protocol, TypeAlias
 
@@ -148,6 +147,8 @@ def spawned(
 
 def stream(argv: Sequence[StrPath], sink: SupportsWrite, *, cwd: StrPath | None = None) -> None:
     """Run a command and give what it prints to *sink* as it comes. Raises CommandError and ProgramMissingError."""
+    import tempfile  # here, because every program of ours runs commands, and few let them write streams
+
     words = [os.fspath(word) for word in argv]
     with (
         tempfile.TemporaryFile() as errors,

@@ -1,13 +1,14 @@
 """Records to JSON and back.
 
-One `Codec` a record type, made when this module is imported: msgspec's first use of a type is not safe between
-threads. `encode`/`decode` are the fast, strict pair for what we store ourselves. `from_document` reads what others
-wrote, as Go does: keys match without regard to case when no exact match exists, `null` leaves the default, unknown
-keys are kept (in `extra`, where the record has one) and written back by `to_document`.
+One `Codec` a record type. msgspec's first use of a type is not safe between threads, so it happens under a lock.
+`encode`/`decode` are the fast, strict pair for what we store ourselves. `from_document` reads what others wrote, as Go
+does: keys match without regard to case when no exact match exists, `null` leaves the default, unknown keys are kept (in
+`extra`, where the record has one) and written back by `to_document`.
 """
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -23,6 +24,7 @@ from libpod.model.volume import VolumeConfig, VolumeState
 T = TypeVar("T", bound=msgspec.Struct)
 
 _EXTRA = "extra"
+_making = threading.Lock()
 
 
 class Codec(Generic[T]):
@@ -31,10 +33,8 @@ class Codec(Generic[T]):
     def __init__(self, record_type: type[T]) -> None:
         self._type = record_type
         self._encoder = msgspec.json.Encoder()
-        self._decoder = msgspec.json.Decoder(record_type)
-        self._fields = {field.encode_name: field for field in msgspec.structs.fields(record_type)}
-        self._lower = {name.lower(): name for name in self._fields}
-        self._keeps_unknown = any(field.name == _EXTRA for field in self._fields.values())
+        self._keeps_unknown = _EXTRA in record_type.__struct_fields__
+        self._made: msgspec.json.Decoder[T] | None = None
 
     def encode(self, record: T) -> bytes:
         """Compact JSON for ourselves: unknown keys lie under the empty name, where `decode` finds them again."""
@@ -43,12 +43,19 @@ class Codec(Generic[T]):
     def decode(self, data: bytes) -> T:
         """The record in *data*, which this library wrote; raises StateStoreError."""
         try:
-            return self._decoder.decode(data)
+            return (self._made or self._decoder()).decode(data)
         except msgspec.MsgspecError as error:
             raise StateStoreError(
                 f"a stored {self._type.__name__} cannot be read: {error}",
                 resolution="run system check, or remove the object it belongs to",
             ) from error
+
+    def _decoder(self) -> msgspec.json.Decoder[T]:
+        """Made when it is first needed, for a listing needs two of ten, and by one thread alone."""
+        with _making:
+            if self._made is None:
+                self._made = msgspec.json.Decoder(self._type)
+            return self._made
 
     def to_document(self, record: T) -> dict[str, Any]:
         """The record as a JSON object, with the unknown keys it came with."""
@@ -62,8 +69,11 @@ class Codec(Generic[T]):
         """The record in a JSON object that somebody else wrote; raises msgspec.ValidationError."""
         known: dict[str, Any] = {}
         unknown: dict[str, Any] = {}
+        fields = self._type.__struct_encode_fields__
+        lower = {name.lower(): name for name in fields}
+        self._decoder()
         for key, value in document.items():
-            name = key if key in self._fields else self._lower.get(key.lower())
+            name = key if key in fields else lower.get(key.lower())
             if name is None or name == "":
                 unknown[key] = value
             elif value is not None and (name == key or name not in document):

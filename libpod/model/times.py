@@ -5,11 +5,12 @@ The zero time "0001-01-01T00:00:00Z" means *never*. Text is kept as text; arithm
 
 from __future__ import annotations
 
-import calendar
+import datetime
 import re
 import time
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d\d):?(\d\d))"
@@ -51,11 +52,18 @@ def to_nanoseconds(text: str) -> int:
     year, month, day, hour, minute, second, fraction, _zulu, sign, off_hours, off_minutes = match.groups()
     if not (int(day) <= 31 and int(hour) < 24 and int(minute) < 60 and int(second) < 60):
         raise ValueError(f'"{text}" is not a time of day')
-    seconds = calendar.timegm((int(year), int(month), int(day), int(hour), int(minute), int(second), 0, 0, 0))
+    seconds = (
+        _days(int(year), int(month), int(day)) * 86400 + int(hour) * 3600 + int(minute) * 60 + int(second)
+    )
     if sign is not None:
         offset = int(off_hours) * 3600 + int(off_minutes) * 60
         seconds -= offset if sign == "+" else -offset
     return seconds * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
+
+
+def _days(year: int, month: int, day: int) -> int:
+    """Days since 1970-01-01; `calendar` could say it too, but loads for milliseconds what needs one line."""
+    return datetime.date(year, month, day).toordinal() - _EPOCH
 
 
 def is_zero(text: str) -> bool:

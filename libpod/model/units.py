@@ -9,7 +9,7 @@ Covers: docker/go-units (RAMInBytes), time.ParseDuration
 from __future__ import annotations
 
 import re
-from fractions import Fraction
+from decimal import Decimal
 
 from libpod.define.errors import InvalidArgumentError
 
@@ -37,7 +37,7 @@ def parse_size(text: str) -> int:
             f'"{text}" is not a size', resolution="use a number with an optional unit b, k, m, g"
         )
     number, unit = match.groups()
-    return int(Fraction(number) * 1024 ** _POWERS[unit.lower()])
+    return int(Decimal(number) * 1024 ** _POWERS[unit.lower()])
 
 
 def parse_duration(text: str) -> int:
@@ -47,11 +47,11 @@ def parse_duration(text: str) -> int:
     body = body[1:] if body[:1] in ("+", "-") else body
     if body == "0":
         return 0
-    total, position = Fraction(0), 0
+    total, position = Decimal(0), 0
     for match in _DURATION_PART.finditer(body):
         if match.start() != position:
             break
-        total += Fraction(match[1].rstrip(".") if match[1] != "." else "0") * _NANOSECONDS[match[2]]
+        total += Decimal(match[1].rstrip(".") if match[1] != "." else "0") * _NANOSECONDS[match[2]]
         position = match.end()
     if not body or position != len(body):
         raise InvalidArgumentError(

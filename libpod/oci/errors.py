@@ -43,64 +43,55 @@ class Phase(enum.StrEnum):
     CHECKPOINT = "checkpoint"
 
 
-_NOISE = re.compile(
+_NOISE = (
     r"^(?:(?:runc|crun)(?: \w+ failed)?: |(?:create|exec|restore) failed: |[a-z_]+\.go:\d+: "
     r"|unable to start container process: |starting container process caused: |OCI runtime error: "
     r"|error during container init: |container init caused: |process_linux\.go:\d+: )+"
 )
 
-_NOT_EXECUTABLE = re.compile(
+_NOT_EXECUTABLE = (
     r'exec: "[^"]*": (?:permission denied|is a directory)'
     r"|exec container process (?:\(missing dynamic library\?\) )?`[^`]*`: (?:permission denied|is a directory)"
     r"|open executable: permission denied|exec \S+: permission denied|stat `[^`]*`: permission denied"
-    r"|path `[^`]*` (?:is not executable|is a directory)|exec format error",
-    re.IGNORECASE,
+    r"|path `[^`]*` (?:is not executable|is a directory)|exec format error"
 )
-_NOT_FOUND = re.compile(
+_NOT_FOUND = (
     r'exec: "[^"]*": (?:executable file not found|stat [^:]*: no such file or directory|stat [^:]*: not a directory)'
     r"|executable file (?:`[^`]*` |\S+ )?not found"
     r"|exec container process (?:\(missing dynamic library\?\) )?`[^`]*`: no such file"
-    r"|open executable: no such file|exec: \S+: not found|exec \S+: no such file or directory",
-    re.IGNORECASE,
+    r"|open executable: no such file|exec: \S+: not found|exec \S+: no such file or directory"
 )
-_UNKNOWN = re.compile(
+_UNKNOWN = (
     r"container(?: \"[^\"]*\"| `[^`]*`)? does not exist"
-    r"|error opening file [`'][^`']*/status[`']: no such file or directory",
-    re.IGNORECASE,
+    r"|error opening file [`'][^`']*/status[`']: no such file or directory"
 )
-_EXISTS = re.compile(
-    r"container with (?:given|that) ID already exists|container `[^`]*` already exists", re.I
-)
-_STATE = re.compile(
+_EXISTS = r"container with (?:given|that) ID already exists|container `[^`]*` already exists"
+_STATE = (
     r"container (?:`[^`]*` )?(?:is )?not running|container still running|container not paused|container (?:is )?paused"
     r"|cannot exec in a (?:stopped|paused) container|the container `[^`]*` is (?:not in|paused|not paused)"
     r"|cannot start (?:an already running container|a container)|container process is already dead"
     r"|cannot delete container .* that is not stopped|cannot checkpoint a stopped|exec container .* not running"
-    r"|container .* is not (?:in|paused)",
-    re.IGNORECASE,
+    r"|container .* is not (?:in|paused)"
 )
-_CRIU_LOG = re.compile(r"log file: (\S+)")
+_CRIU_LOG = r"log file: (\S+)"
 
 # What else the text may show, and what to do about it.
-_ADVICE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), advice)
-    for pattern, advice in (
-        (r"error mounting .*no such file or directory", "check that every source of a mount exists"),
-        (r"invalid rootfs|rootfs path .*does not exist", "the container's root file system is not mounted"),
-        (r"config\.json not found|open `?config\.json", "the bundle has no config.json"),
-        (r"unexpected (?:EOF|end of JSON)", "config.json in the bundle is damaged"),
-        (r"namespace path: lstat", "a namespace the container joins is gone; start what it belongs to first"),
-        (
-            r"not in a separate kernel namespace",
-            "give the container its own namespace or leave the sysctl out",
-        ),
-        (r"error setting rlimit|setrlimit", "ask for a limit within the caller's own hard limits"),
-        (r"unable to apply caps|set capabilities", "ask only for capabilities that the caller holds"),
-        (r"oom_score_adj", "an OOM score below the caller's own needs CAP_SYS_RESOURCE"),
-        (r"unable to set memory limit|memory limit too low", "raise the memory limit"),
-        (r"hybrid mode not supported", "use runc on this host, or drop the controllers of cgroup v2"),
-        (r"unixpacket .*EOF", "CRIU crashed: update it"),
-    )
+_ADVICE = (
+    (r"error mounting .*no such file or directory", "check that every source of a mount exists"),
+    (r"invalid rootfs|rootfs path .*does not exist", "the container's root file system is not mounted"),
+    (r"config\.json not found|open `?config\.json", "the bundle has no config.json"),
+    (r"unexpected (?:EOF|end of JSON)", "config.json in the bundle is damaged"),
+    (r"namespace path: lstat", "a namespace the container joins is gone; start what it belongs to first"),
+    (
+        r"not in a separate kernel namespace",
+        "give the container its own namespace or leave the sysctl out",
+    ),
+    (r"error setting rlimit|setrlimit", "ask for a limit within the caller's own hard limits"),
+    (r"unable to apply caps|set capabilities", "ask only for capabilities that the caller holds"),
+    (r"oom_score_adj", "an OOM score below the caller's own needs CAP_SYS_RESOURCE"),
+    (r"unable to set memory limit|memory limit too low", "raise the memory limit"),
+    (r"hybrid mode not supported", "use runc on this host, or drop the controllers of cgroup v2"),
+    (r"unixpacket .*EOF", "CRIU crashed: update it"),
 )
 
 
@@ -131,9 +122,14 @@ def read_log(path: Path) -> str:
         return ""
 
 
+def _says(pattern: str, text: str) -> bool:
+    """Patterns are compiled here, by the first error: whoever runs containers loads this module."""
+    return re.search(pattern, text, re.IGNORECASE) is not None
+
+
 def is_unknown(text: str) -> bool:
     """Whether the runtime does not know the container."""
-    return _UNKNOWN.search(text) is not None
+    return _says(_UNKNOWN, text)
 
 
 def criu_reason(log: Path) -> str:
@@ -154,20 +150,20 @@ def runtime_error(phase: Phase, container: str, text: str, *, criu_log: Path | N
     """The error that *text* (of the runtime, of conmon) means."""
     details = last_lines(text) or None
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    cause = _NOISE.sub("", lines[-1]) if lines else "conmon ended without a report"
-    advice = next((words for pattern, words in _ADVICE if pattern.search(text)), None)
+    cause = re.sub(_NOISE, "", lines[-1]) if lines else "conmon ended without a report"
+    advice = next((words for pattern, words in _ADVICE if _says(pattern, text)), None)
     if phase in (Phase.CHECKPOINT, Phase.RESTORE) and (
         failed := _criu_error(phase, container, text, criu_log)
     ):
         return failed
     message = f"cannot {phase} container {container}: {cause}"
-    if _EXISTS.search(text):
+    if _says(_EXISTS, text):
         return ContainerExistsError(
             container,
             message=f"cannot {phase} container {container}: the OCI runtime holds one with this ID already",
             resolution="delete it from the runtime first",
         )
-    if _STATE.search(text):
+    if _says(_STATE, text):
         return InvalidStateError(message, details=details)
     if phase in (Phase.CREATE, Phase.EXEC, Phase.START, Phase.RESTORE):
         make: Callable[..., LibpodError]
@@ -175,9 +171,9 @@ def runtime_error(phase: Phase, container: str, text: str, *, criu_log: Path | N
             (_NOT_EXECUTABLE, CommandNotExecutableError),
             (_NOT_FOUND, CommandNotFoundError),
         ):
-            if pattern.search(text):
+            if _says(pattern, text):
                 return make(message, details=details)
-    if phase is Phase.UPDATE and re.search(r"permission denied|operation not permitted", text, re.IGNORECASE):
+    if phase is Phase.UPDATE and _says(r"permission denied|operation not permitted", text):
         return NotPrivilegedError(message, resolution=advice, details=details)
     if phase in (Phase.CHECKPOINT, Phase.RESTORE):
         kind, step = _CRIU_KINDS[phase]
@@ -195,13 +191,13 @@ def _criu_error(phase: Phase, container: str, text: str, criu_log: Path | None) 
     """The error for a failure of CRIU, with the reason out of its log; None when CRIU was not the one that failed."""
     if "criu" not in text.lower() and "unixpacket" not in text:
         return None
-    named = _CRIU_LOG.search(text)
+    named = re.search(_CRIU_LOG, text)
     log = Path(named.group(1)) if named else criu_log
     reason = criu_reason(log) if log is not None else ""
     crashed = "unixpacket" in text
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("log file:")]
     cause = reason or (
-        "CRIU crashed" if crashed else _NOISE.sub("", lines[-1].strip()) if lines else "no report"
+        "CRIU crashed" if crashed else re.sub(_NOISE, "", lines[-1].strip()) if lines else "no report"
     )
     kind, step = _CRIU_KINDS[phase]
     return kind(

@@ -10,11 +10,13 @@ Covers: pkg/capabilities of the common library, pkg/specgen/generate/security_li
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from libpod.define.errors import InvalidArgumentError
 from libpod.linux.capabilities import NAMES
-from libpod.spec.document import Capabilities
+
+if TYPE_CHECKING:
+    from libpod.spec.document_parts import Capabilities
 
 ALL = "ALL"
 SETS: tuple[Literal["bounding", "effective", "inheritable", "permitted", "ambient"], ...] = (

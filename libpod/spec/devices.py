@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from libpod.define.errors import InvalidArgumentError
 from libpod.linux.devices import DeviceNode
 from libpod.model.limits import DeviceRequest, DeviceRule
-from libpod.spec.document import Device, DeviceAccess
+
+if TYPE_CHECKING:
+    from libpod.spec.document_parts import Device, DeviceAccess
 
 DENY_ALL: DeviceAccess = {"allow": False, "access": "rwm"}
 ALLOW_ALL: DeviceAccess = {"allow": True, "access": "rwm"}

@@ -1,181 +1,24 @@
 """The OCI runtime specification as typed JSON.
 
-Plain dictionaries: a document that came from somewhere else keeps the keys we do not know. The names and their meaning
-are the specification's (config.md, config-linux.md); only what this library reads or writes is listed.
+Plain dictionaries: a document that came from somewhere else keeps the keys we do not know. The types of the parts we
+know are in `document_parts`.
 
 Covers: github.com/opencontainers/runtime-spec/specs-go
 """
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 import msgspec
 
 from libpod.define.errors import InvalidArgumentError
 
 Document = dict[str, Any]
-"""A whole `config.json`. `Spec` below names the keys that are known."""
+"""A whole `config.json`. `document_parts.Spec` names the keys that are known."""
 
 OCI_VERSION = "1.0.2-dev"
 """The version podman 4 writes; runc and crun accept every 1.0."""
-
-
-class User(TypedDict):
-    uid: int
-    gid: int
-    umask: NotRequired[int]
-    additionalGids: NotRequired[list[int]]
-
-
-class Capabilities(TypedDict, total=False):
-    bounding: list[str]
-    effective: list[str]
-    inheritable: list[str]
-    permitted: list[str]
-    ambient: list[str]
-
-
-class Rlimit(TypedDict):
-    type: str
-    hard: int
-    soft: int
-
-
-class Box(TypedDict):
-    """The size of a terminal."""
-
-    height: int
-    width: int
-
-
-class Process(TypedDict):
-    terminal: NotRequired[bool]
-    consoleSize: NotRequired[Box]
-    user: User
-    args: list[str]
-    env: list[str]
-    cwd: str
-    capabilities: NotRequired[Capabilities]
-    rlimits: NotRequired[list[Rlimit]]
-    noNewPrivileges: NotRequired[bool]
-    oomScoreAdj: NotRequired[int]
-    apparmorProfile: NotRequired[str]
-    selinuxLabel: NotRequired[str]
-
-
-class Root(TypedDict):
-    path: str
-    readonly: NotRequired[bool]
-
-
-class MountEntry(TypedDict):
-    destination: str
-    type: NotRequired[str]
-    source: NotRequired[str]
-    options: NotRequired[list[str]]
-    uidMappings: NotRequired[list[IDMapping]]
-    gidMappings: NotRequired[list[IDMapping]]
-
-
-class IDMapping(TypedDict):
-    containerID: int
-    hostID: int
-    size: int
-
-
-class Namespace(TypedDict):
-    type: str
-    path: NotRequired[str]
-
-
-class Device(TypedDict):
-    path: str
-    type: str
-    major: NotRequired[int]
-    minor: NotRequired[int]
-    fileMode: NotRequired[int]
-    uid: NotRequired[int]
-    gid: NotRequired[int]
-
-
-class DeviceAccess(TypedDict):
-    allow: bool
-    type: NotRequired[str]
-    major: NotRequired[int]
-    minor: NotRequired[int]
-    access: NotRequired[str]
-
-
-class SyscallArgument(TypedDict):
-    index: int
-    value: int
-    valueTwo: NotRequired[int]
-    op: str
-
-
-class Syscall(TypedDict):
-    names: list[str]
-    action: str
-    errnoRet: NotRequired[int]
-    args: NotRequired[list[SyscallArgument]]
-
-
-class Seccomp(TypedDict):
-    defaultAction: str
-    defaultErrnoRet: NotRequired[int]
-    architectures: NotRequired[list[str]]
-    flags: NotRequired[list[str]]
-    listenerPath: NotRequired[str]
-    listenerMetadata: NotRequired[str]
-    syscalls: NotRequired[list[Syscall]]
-
-
-class Resources(TypedDict, total=False):
-    devices: list[DeviceAccess]
-    memory: dict[str, Any]
-    cpu: dict[str, Any]
-    pids: dict[str, int]
-    blockIO: dict[str, Any]
-    unified: dict[str, str]
-
-
-class Linux(TypedDict, total=False):
-    uidMappings: list[IDMapping]
-    gidMappings: list[IDMapping]
-    sysctl: dict[str, str]
-    resources: Resources
-    cgroupsPath: str
-    namespaces: list[Namespace]
-    devices: list[Device]
-    seccomp: Seccomp
-    rootfsPropagation: str
-    maskedPaths: list[str]
-    readonlyPaths: list[str]
-    mountLabel: str
-
-
-class HookEntry(TypedDict):
-    path: str
-    args: NotRequired[list[str]]
-    env: NotRequired[list[str]]
-    timeout: NotRequired[int]
-
-
-class Spec(TypedDict):
-    """The top of a `config.json`."""
-
-    ociVersion: str
-    process: Process
-    root: Root
-    hostname: NotRequired[str]
-    mounts: list[MountEntry]
-    hooks: NotRequired[dict[str, list[HookEntry]]]
-    annotations: NotRequired[dict[str, str]]
-    linux: Linux
-
-
-_known_parts = msgspec.json.Decoder(Spec)
 
 
 def check_document(document: Document, subject: str) -> None:
@@ -183,7 +26,9 @@ def check_document(document: Document, subject: str) -> None:
 
     For documents that come from somewhere else: afterwards they can be worked on without fear of a TypeError.
     """
+    from libpod.spec.document_parts import known_parts
+
     try:
-        _known_parts.decode(msgspec.json.encode(document))
+        known_parts.decode(msgspec.json.encode(document))
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
         raise InvalidArgumentError(f"the specification of {subject} is malformed: {error}") from error

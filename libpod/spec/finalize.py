@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -27,10 +27,13 @@ from libpod.model.container_config import ContainerConfig
 from libpod.model.times import is_zero
 from libpod.spec import annotations as names
 from libpod.spec import capabilities, devices, hooks, mounts, rlimits, seccomp
-from libpod.spec.document import Document, MountEntry, check_document
+from libpod.spec.document import Document, check_document
 from libpod.spec.environment import with_missing
 from libpod.spec.namespaces import cgroups_path, has_entry, has_own, with_path
 from libpod.spec.users import ResolvedUser
+
+if TYPE_CHECKING:
+    from libpod.spec.document_parts import MountEntry
 
 ENGINE_FILES = frozenset(
     {

@@ -20,12 +20,14 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from libpod.define.errors import ConfigError
-from libpod.spec.document import HookEntry
+
+if TYPE_CHECKING:
+    from libpod.spec.document_parts import HookEntry
 
 STAGES = (
     "prestart",

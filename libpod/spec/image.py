@@ -17,7 +17,6 @@ Covers: libpod/image (the documents), image-spec v1.1
 from __future__ import annotations
 
 import enum
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict, cast
@@ -179,6 +178,8 @@ def encode_document(document: Mapping[str, Any] | Sequence[Any]) -> bytes:
 
 def digest_of(data: bytes) -> str:
     """The content digest of *data*."""
+    import hashlib  # here, because what only looks an image up must not load it
+
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 

@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from libpod.linux.host import HostFacts
 from libpod.model.mounts import PROPAGATIONS, BindMount, DevptsMount, TmpfsMount
-from libpod.spec.document import MountEntry
+
+if TYPE_CHECKING:
+    from libpod.spec.document_parts import MountEntry
 
 ENGINE_WORDS = frozenset({"z", "Z", "U", "O", "copy", "nocopy", "consistency", "notmpcopyup"})
 """Options that are for us and would be refused, or taken for file system options, by the runtime."""

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from libpod.define.errors import InvalidArgumentError
 from libpod.model.container_config import ContainerConfig
-from libpod.spec.document import Namespace
+
+if TYPE_CHECKING:
+    from libpod.spec.document_parts import Namespace
 
 TYPES = ("pid", "network", "ipc", "uts", "mount", "user", "cgroup")
 """The specification's names, in the order we write the entries."""

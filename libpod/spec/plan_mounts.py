@@ -10,6 +10,7 @@ Covers: pkg/specgen/generate/storage.go, pkg/specgenutil/volumes.go (read-only t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -28,8 +29,10 @@ from libpod.model.mounts import (
     clean_destination,
 )
 from libpod.spec import mounts
-from libpod.spec.document import MountEntry
 from libpod.spec.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from libpod.spec.document_parts import MountEntry
 
 _IMAGE_VOLUME_OPTIONS = ("rprivate", "rw", "nodev", "exec")
 _READ_ONLY_TMPFS = ("/run", "/tmp", "/var/tmp")

@@ -10,7 +10,7 @@ Covers: pkg/specgen/generate/namespaces.go, pkg/specgen/namespaces.go (defaults)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,9 +20,11 @@ from libpod.linux.host import HostFacts
 from libpod.model.container_config import ContainerConfig
 from libpod.model.create_options import CreateOptions
 from libpod.model.namespace_mode import NamespaceKind, NamespaceMode, parse_namespace
-from libpod.spec.document import Namespace
 from libpod.spec.namespaces import OWNER_FIELDS
 from libpod.spec.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from libpod.spec.document_parts import Namespace
 
 _POD_FIELDS = {
     "pid": "shares_pid",

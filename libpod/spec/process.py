@@ -11,14 +11,16 @@ Covers: libpod/oci_conmon_exec_common.go (prepareProcessExec)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from libpod.linux.host import HostFacts
 from libpod.model.exec_options import ExecOptions
-from libpod.spec.document import Capabilities
 from libpod.spec.environment import merged
 from libpod.spec.finalize import copied
 from libpod.spec.users import ResolvedUser
+
+if TYPE_CHECKING:
+    from libpod.spec.document_parts import Capabilities
 
 
 def exec_process(

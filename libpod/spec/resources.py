@@ -9,14 +9,16 @@ Covers: pkg/specgenutil/specgen.go (getCPULimits, getIOLimits, getMemoryLimits),
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from libpod.define.errors import InvalidArgumentError, NotSupportedError
 from libpod.linux.devices import DeviceNode
 from libpod.linux.host import HostFacts
 from libpod.model.create_options import CreateOptions
 from libpod.model.limits import DeviceLimit
-from libpod.spec.document import Resources
+
+if TYPE_CHECKING:
+    from libpod.spec.document_parts import Resources
 
 CPU_PERIOD = 100_000
 """Microseconds; what `--cpus` is a share of."""

@@ -11,11 +11,15 @@ Covers: pkg/specgen/generate/oci.go (addRlimits), libpod/container_internal_comm
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from libpod.linux.host import HostFacts
 from libpod.linux.rlimits import INFINITY
 from libpod.model.limits import Ulimit
-from libpod.spec.document import Document, Rlimit
+from libpod.spec.document import Document
+
+if TYPE_CHECKING:
+    from libpod.spec.document_parts import Rlimit
 
 DEFAULT_LIMIT = 1048576
 DEFAULTED = ("RLIMIT_NOFILE", "RLIMIT_NPROC")

@@ -14,12 +14,14 @@ import functools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from libpod.define.errors import ConfigError
-from libpod.spec.document import Seccomp, Syscall
+
+if TYPE_CHECKING:
+    from libpod.spec.document_parts import Seccomp, Syscall
 
 UNCONFINED = "unconfined"
 SEARCH = ("/etc/containers/seccomp.json", "/usr/share/containers/seccomp.json")

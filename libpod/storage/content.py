@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from libpod.define.errors import StorageError
-from libpod.storage import changes as upper_changes
-from libpod.storage import diff, layers, merged
-from libpod.storage.changes import Change
+from libpod.storage import layers
 from libpod.storage.driver import LayerStack
 from libpod.storage.parts import StoreParts
-from libpod.storage.upper import NeedsMergedView, walk
+
+# The readers of whole trees are loaded by the functions that read some: a run, a listing, a removal do not.
+if TYPE_CHECKING:
+    from libpod.storage import merged
+    from libpod.storage.changes import Change
 
 
 def stack(parts: StoreParts, layer_id: str) -> LayerStack:
@@ -51,6 +53,10 @@ def repair(parts: StoreParts) -> list[str]:
 
 def changes(parts: StoreParts, layer_id: str, *, exact: bool = False) -> list[Change]:
     """What the layer changes in those below it; *exact*: directories with other owners, times, attributes too."""
+    from libpod.storage import changes as upper_changes
+    from libpod.storage import merged
+    from libpod.storage.upper import NeedsMergedView
+
     directories = stack(parts, layer_id)
     with _reading(layer_id):
         if not directories.whole:
@@ -63,6 +69,9 @@ def changes(parts: StoreParts, layer_id: str, *, exact: bool = False) -> list[Ch
 
 def write_layer(parts: StoreParts, layer_id: str, sink: BinaryIO) -> None:
     """The layer as a tar. A look beforehand decides how, because what was written cannot be taken back."""
+    from libpod.storage import diff, merged
+    from libpod.storage.upper import NeedsMergedView
+
     directories = stack(parts, layer_id)
     with _reading(layer_id):
         if directories.whole or not _tells_its_content(directories):
@@ -77,6 +86,8 @@ def write_layer(parts: StoreParts, layer_id: str, sink: BinaryIO) -> None:
 
 
 def _tells_its_content(directories: LayerStack) -> bool:
+    from libpod.storage.upper import NeedsMergedView, walk
+
     try:
         for _ in walk(directories.upper, directories.lowers):
             pass
@@ -86,6 +97,8 @@ def _tells_its_content(directories: LayerStack) -> bool:
 
 
 def _trees(parts: StoreParts, directories: LayerStack) -> merged.Trees:
+    from libpod.storage import merged
+
     new = (directories.upper,) if directories.whole else (directories.upper, *directories.lowers)
     return merged.Trees(new, directories.lowers, parts.paths.run_layers)
 

@@ -25,7 +25,6 @@ from typing import Any
 
 from libpod.define.errors import LibpodError, StorageError
 from libpod.linux.files import remove_tree
-from libpod.storage import merged, sizes
 from libpod.storage.locks import HeldLocks
 from libpod.storage.parts import AllRecords, StoreParts
 from libpod.storage.records import Draft, Record, now
@@ -138,6 +137,8 @@ def size(parts: StoreParts, record: Record) -> int:
     """The recorded length of an image layer's tar; for a container's layer the bytes that are in it now."""
     if record.get("diff-digest") and record.get("diff-size", 0) >= 0:
         return int(record.get("diff-size", 0))
+    from libpod.storage import merged, sizes  # readers of whole trees: nothing else here needs them
+
     stack = parts.driver.stack(record["id"], record.get("parent") or None)
     if stack.whole:
         return merged.size(merged.Trees((stack.upper,), stack.lowers, parts.paths.run_layers))

@@ -18,7 +18,6 @@ import errno
 import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -235,6 +234,8 @@ def _mount_by_descriptors(what: OverlayPlan, target: Path) -> None:
 
 def _in_thread(name: str, call: Callable[[], T]) -> T:
     """Call in a thread of its own, which may change its namespaces because it ends afterwards."""
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix=name) as pool:
         return pool.submit(call).result()
 

@@ -13,14 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
 from libpod.define.errors import ConfigError, NotSupportedError, StorageError
+<<<<<<< HEAD
 from libpod.storage import check, containers, content, creator, images, layers, mounting, recovery
 from libpod.storage.changes import Change
 from libpod.storage.check import Finding
+=======
+from libpod.storage import containers, content, images, layers, mounting
+>>>>>>> 928eba8 (Load what reads whole trees, explains errors and checks documents when it is wanted)
 from libpod.storage.driver import LayerDriver, MountRequest
 from libpod.storage.layout import StorePaths
 from libpod.storage.locks import StoreLocks
@@ -28,9 +32,12 @@ from libpod.storage.options import StoreOptions
 from libpod.storage.overlay import OverlayDriver
 from libpod.storage.parts import ReadOnlyStore, StoreParts, read_only_store
 from libpod.storage.records import Table
-from libpod.storage.recovery import Leftover
 from libpod.storage.stored import StoredContainer, StoredImage, StoredLayer
-from libpod.storage.vfs import VfsDriver
+
+if TYPE_CHECKING:
+    from libpod.storage.changes import Change
+    from libpod.storage.check import Finding
+    from libpod.storage.recovery import Leftover
 
 DRIVERS = ("overlay", "vfs")
 
@@ -334,6 +341,8 @@ class Store:
         *known* returns the ids of all containers the engine has; it is called while no lock of the store is held, and
         after the dead creators have been found, so that a container which is just being made is never taken away.
         """
+        from libpod.storage import recovery
+
         return recovery.collect(self._parts, known)
 
     def leftovers(self, known: Callable[[], Collection[str]]) -> list[Leftover]:
@@ -342,6 +351,8 @@ class Store:
 
     def check(self) -> list[Finding]:
         """Everything in the store that is not as it should be; changes nothing."""
+        from libpod.storage import check
+
         return check.findings(self._parts)
 
     def repair(self) -> list[str]:
@@ -352,6 +363,8 @@ class Store:
 def _driver(paths: StorePaths, behind: Sequence[ReadOnlyStore], options: StoreOptions) -> LayerDriver:
     homes = [store.paths.home for store in behind]
     if paths.driver == "vfs":
+        from libpod.storage.vfs import VfsDriver
+
         return VfsDriver(paths.home, additional_homes=homes)
     return OverlayDriver(
         paths.home,
