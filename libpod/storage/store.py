@@ -18,13 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import msgspec
 
 from libpod.define.errors import ConfigError, NotSupportedError, StorageError
-<<<<<<< HEAD
-from libpod.storage import check, containers, content, creator, images, layers, mounting, recovery
-from libpod.storage.changes import Change
-from libpod.storage.check import Finding
-=======
-from libpod.storage import containers, content, images, layers, mounting
->>>>>>> 928eba8 (Load what reads whole trees, explains errors and checks documents when it is wanted)
+from libpod.storage import containers, content, creator, images, layers, mounting
 from libpod.storage.driver import LayerDriver, MountRequest
 from libpod.storage.layout import StorePaths
 from libpod.storage.locks import StoreLocks
@@ -347,6 +341,8 @@ class Store:
 
     def leftovers(self, known: Callable[[], Collection[str]]) -> list[Leftover]:
         """What `recover` would remove; changes nothing."""
+        from libpod.storage import recovery
+
         return recovery.find(self._parts, known)
 
     def check(self) -> list[Finding]:
