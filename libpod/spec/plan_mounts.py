@@ -10,7 +10,7 @@ Covers: pkg/specgen/generate/storage.go, pkg/specgenutil/volumes.go (read-only t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _IMAGE_VOLUME_OPTIONS = ("rprivate", "rw", "nodev", "exec")
 _READ_ONLY_TMPFS = ("/run", "/tmp", "/var/tmp")
 
-_Planned = MountEntry | NamedVolume | OverlayVolume | ImageVolume
+_Planned: TypeAlias = "MountEntry | NamedVolume | OverlayVolume | ImageVolume"
 
 
 class PlannedMounts(msgspec.Struct, frozen=True, kw_only=True):
