@@ -5,7 +5,6 @@ Covers: cmd/podman/main.go, cmd/podman/root.go
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -16,15 +15,16 @@ from libpod_cli.session import Session
 from libpod_cli.verbs import find, overview
 
 LOG_LEVELS = {
-    "trace": logging.DEBUG,
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warn": logging.WARNING,
-    "warning": logging.WARNING,
-    "error": logging.ERROR,
-    "fatal": logging.CRITICAL,
-    "panic": logging.CRITICAL,
+    "trace": 10,
+    "debug": 10,
+    "info": 20,
+    "warn": 30,
+    "warning": 30,
+    "error": 40,
+    "fatal": 50,
+    "panic": 50,
 }
+"""In numbers of `logging`, which is not loaded for its names."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -103,6 +103,10 @@ def _set_up_logging(level: str) -> None:
         number = LOG_LEVELS[level.lower()]
     except KeyError:
         raise UsageError(f'"{level}" is not a log level: use one of {", ".join(LOG_LEVELS)}') from None
+    if number == 30:
+        return  # what Python does anyway
+    import logging
+
     logging.basicConfig(level=number, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 

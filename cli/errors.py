@@ -12,7 +12,6 @@ Covers: cmd/podman/registry/registry.go (exit codes), libpod/define/exec_codes.g
 
 from __future__ import annotations
 
-import logging
 import sys
 
 import libpod
@@ -38,8 +37,6 @@ OF_VERB: dict[str, tuple[tuple[type[BaseException], int], ...]] = {
     "exec": ((libpod.ContainerStateError, 255),),
 }
 
-logger = logging.getLogger(__name__)
-
 
 def exit_code(error: BaseException, verb: str = "") -> int:
     """The exit code for *error*, raised by *verb*."""
@@ -59,9 +56,10 @@ def sentence(error: BaseException) -> str:
 
 def report(error: BaseException, verb: str = "") -> int:
     """Print the line and return the exit code."""
-    details = getattr(error, "details", None)
-    if details:
-        logger.info("%s", details)
-    logger.debug("where it came from", exc_info=error)
+    if "logging" in sys.modules:  # else nobody has asked for more
+        logger = sys.modules["logging"].getLogger(__name__)
+        if details := getattr(error, "details", None):
+            logger.info("%s", details)
+        logger.debug("where it came from", exc_info=error)
     print(f"Error: {sentence(error)}", file=sys.stderr)
     return exit_code(error, verb)

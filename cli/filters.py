@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import libpod
 from libpod_cli.formatting import unix_seconds
 from libpod_cli.moments import seconds_of
 from libpod_cli.parser import UsageError
 
-Predicate = Callable[[libpod.Listed], bool]
-Maker = Callable[[str, libpod.Runtime], Predicate]
+if TYPE_CHECKING:
+    # Not loaded for these names alone: `version` and `events` split filters too.
+    Predicate = Callable[[libpod.Listed], bool]
+    Maker = Callable[[str, libpod.Runtime], Predicate]
 
 
 def split_filter(text: str) -> tuple[str, str, bool]:

@@ -26,7 +26,7 @@ def _format_flag(parser: Parser) -> None:
 @verb("[options]", _format_flag, most=0)
 def version(args: argparse.Namespace, session: Session) -> int:
     """Show versions"""
-    found = libpod.Runtime.version()
+    found = libpod.version_document()
     if is_json(args.format):
         print(dump(found, indent=None))
     elif args.format:

@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from libpod.runtime_listing import Listed
     from libpod.runtime_migrate import MigrationReport
     from libpod.runtime_renumber import LockInfo
+    from libpod.version import version_document
     from libpod.volume import Volume
 
 __version__ = VERSION
@@ -179,6 +180,7 @@ _HOMES = {
     "raw_mode": "linux.terminal",
     "should_start_on_boot": "runtime_ctr",
     "subnet_requests": "network.creation",
+    "version_document": "version",
     "watching_size": "linux.terminal",
 }
 
@@ -268,6 +270,7 @@ __all__ = [
     "raw_mode",
     "should_start_on_boot",
     "subnet_requests",
+    "version_document",
     "watching_size",
 ]
 

@@ -520,9 +520,9 @@ class Runtime:
 
         Upstream: `libpod/define/version.go`.
         """
-        from libpod import runtime_info
+        from libpod.version import version_document
 
-        return runtime_info.version()
+        return version_document()
 
     def _found(self, container: str | Container) -> Container:
         return self.container(container) if isinstance(container, str) else container

@@ -15,22 +15,7 @@ from typing import Any
 from libpod.container_internal.services import Services
 from libpod.define.errors import LibpodError
 from libpod.define.status import ContainerStatus
-from libpod.version import ARCHIVE_COMPATIBILITY, VERSION
-
-
-def version() -> dict[str, Any]:
-    """podman's `version` document, for the client."""
-    return {
-        "Client": {
-            "APIVersion": ARCHIVE_COMPATIBILITY,
-            "Version": VERSION,
-            "PythonVersion": platform.python_version(),
-            "GitCommit": "",
-            "Built": 0,
-            "OsArch": f"linux/{_architecture()}",
-            "Os": "linux",
-        }
-    }
+from libpod.version import version_document
 
 
 def info(services: Services) -> dict[str, Any]:
@@ -39,7 +24,7 @@ def info(services: Services) -> dict[str, Any]:
         "host": _host(services),
         "store": _store(services),
         "registries": {"search": list(services.images.registries.search)},
-        "version": version()["Client"],
+        "version": version_document()["Client"],
     }
 
 
@@ -148,9 +133,3 @@ def _distribution() -> dict[str, str]:
 def _uptime() -> str:
     seconds = int(time.clock_gettime(time.CLOCK_BOOTTIME))
     return f"{seconds // 3600}h {seconds % 3600 // 60}m {seconds % 60:.2f}s"
-
-
-def _architecture() -> str:
-    from libpod.linux.host import native_architecture
-
-    return native_architecture()

@@ -16,24 +16,8 @@ from pathlib import Path
 import msgspec
 
 from libpod.linux import capabilities, cgroups, rlimits, security
+from libpod.linux.architecture import native_architecture
 from libpod.linux.cgroups import CgroupMode
-
-ARCHITECTURES = {
-    "x86_64": "amd64",
-    "i686": "386",
-    "i386": "386",
-    "aarch64": "arm64",
-    "armv7l": "arm",
-    "armv6l": "arm",
-    "ppc64le": "ppc64le",
-    "ppc64": "ppc64",
-    "s390x": "s390x",
-    "riscv64": "riscv64",
-    "loongarch64": "loong64",
-    "mips": "mips",
-    "mips64": "mips64",
-}
-"""The kernel's names of machines and those that images and profiles use."""
 
 
 class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,12 +78,6 @@ def read_host_facts() -> HostFacts:
         hostname=name.nodename,
         systemd=Path("/run/systemd/system").is_dir(),
     )
-
-
-def native_architecture(machine: str | None = None) -> str:
-    """The name that images use for *machine* (default: this one)."""
-    kernel_name = os.uname().machine if machine is None else machine
-    return ARCHITECTURES.get(kernel_name, kernel_name)
 
 
 def in_user_namespace(uid_map: str) -> bool:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from libpod.linux import capabilities, devices, rlimits, security
+from libpod.linux.architecture import native_architecture
 from libpod.linux.cgroups import CgroupMode
-from libpod.linux.host import HostFacts, in_user_namespace, native_architecture, read_host_facts
+from libpod.linux.host import HostFacts, in_user_namespace, read_host_facts
 
 
 def test_the_facts_are_those_of_this_process() -> None:
