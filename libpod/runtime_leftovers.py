@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 Status = ContainerStatus
 _PATIENCE = 10.0
+_MOMENT = 1.0
+"""Seconds that a monitor may take to end by itself."""
 _RESTING = frozenset({Status.CONFIGURED, Status.EXITED, Status.UNKNOWN})
 
 
@@ -198,7 +200,7 @@ def _monitor_stays(held: LockedContainer, seen: Survey) -> bool | None:
     stays = None
     for trace in seen.of(held.id, "monitor"):
         assert trace.process is not None
-        stays = not pidfd.wait_end(trace.process, 1.0) or stays or False
+        stays = not pidfd.wait_end(trace.process, _MOMENT) or stays or False
     return stays
 
 
@@ -233,8 +235,8 @@ def strays(services: Services, seen: Survey) -> Iterator[Problem]:
     for ctr_id, traces in seen.unknown.items():
         fix = functools.partial(remove_traces, services, ctr_id, tuple(traces))
         for trace in traces:
-            if trace.process is not None and not trace.process.alive():
-                continue
+            if trace.process is not None and pidfd.wait_end(trace.process, _MOMENT):
+                continue  # it had done its work
             yield Problem(
                 kind=_KIND_OF_TRACE.get(trace.kind, trace.kind),
                 subject=short(ctr_id),
@@ -278,7 +280,7 @@ def _end_monitor(monitor: pidfd.ProcessIdentity) -> None:
     for child in pidfd.children(monitor):
         pidfd.send_signal(child, signal.SIGKILL)
         pidfd.wait_end(child, _PATIENCE)
-    if not pidfd.wait_end(monitor, 1.0):
+    if not pidfd.wait_end(monitor, _MOMENT):
         pidfd.send_signal(monitor, signal.SIGKILL)
         pidfd.wait_end(monitor, _PATIENCE)
 

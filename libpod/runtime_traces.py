@@ -61,7 +61,7 @@ class Survey:
 
     @property
     def unknown(self) -> dict[str, list[Trace]]:
-        """Traces of containers that have no record and that nobody is making.
+        """Traces of containers that have no record and that nobody is making, or just cleaning up after.
 
         A cgroup alone proves nothing: other engines call theirs the same.
         """
@@ -70,6 +70,7 @@ class Survey:
             for ctr_id, found in self.traces.items()
             if ctr_id not in self.records
             and ctr_id not in self.making
+            and ctr_id not in self.cleaning
             and any(trace.kind != "cgroup" for trace in found)
         }
 

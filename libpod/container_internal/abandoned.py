@@ -114,6 +114,7 @@ def settle_resting(held: LockedContainer) -> None:
     for session in held.services.state.exec_sessions(held.id):
         remove_session(held, session.id)
     lifecycle.release_resources(held)
+    held.services.state.release_claims(held.id)
     user_mounts.drop_surplus(held)
 
 

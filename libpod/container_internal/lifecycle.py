@@ -50,6 +50,7 @@ def init(held: LockedContainer, *, keep_restart_count: bool = False) -> None:
     """
     held.require(Operation.INIT)
     graph.require_dependencies_running(held)
+    rootfs.require_present(held)
     if held.status is Status.STOPPED:
         clean_up(held)
     runtime, bundle = runtime_of(held), bundle_for(held)

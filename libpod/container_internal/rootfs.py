@@ -56,6 +56,15 @@ def mount(held: LockedContainer) -> Path:
         raise
 
 
+def require_present(held: LockedContainer) -> None:
+    """Raise StorageError when another program has removed the container from the store."""
+    if not held.directory.is_dir():
+        raise StorageError(
+            f"container {held.name} is gone from the store, with its layer",
+            resolution="remove it, it cannot run any more",
+        )
+
+
 def unmount(held: LockedContainer) -> None:
     """Undo `mount` and note it; what is not mounted any more is fine."""
     for path in held.config.mounts:

@@ -125,6 +125,8 @@ def settle_restore(held: LockedContainer) -> None:
         found = runtime.rediscover(bundle)
         if found is None or not found.conmon.start_time or _written_pid(bundle) != found.init.pid:
             return
+        if not runtime.has_started(bundle):
+            return  # it was a plain start that was interrupted: nothing of the checkpoint runs
         held.update(**pids_of(found), **woken_fields(held))
         logger.warning("container %s: its restore was interrupted at the end; it runs", held.name)
     if held.state.restored and held.status is ContainerStatus.RUNNING:

@@ -161,11 +161,8 @@ def test_a_cgroup_goes_with_the_other_traces_of_its_container_and_stays_without_
 def test_a_layer_whose_maker_died_before_the_record_goes(engine, runtime):
     killed_at_work(
         engine,
-        "services.state.add_container = None\nservices._state.add_container = die\n"
-        "rt.create('bb:1', 'true', name='unborn', network='none', volumes=['/data'])"
-        if False
-        else "type(services.state).add_container = die\n"
-        "rt.create('bb:1', 'true', name='unborn', network='none', volume=['/data'])",
+        "type(services.state).add_container = die\n"
+        "rt.create('bb:1', 'true', name='unborn', network='none', volumes=['/data'])",
     )
     assert_found_and_repaired(runtime, "layer", "container that belongs to nobody")
     assert runtime._services.store.containers() == []
@@ -264,7 +261,7 @@ def test_an_end_without_a_clean_up_is_cleaned_up(engine, runtime):
 
 
 def test_an_end_without_a_clean_up_is_followed_by_the_restart_that_was_asked_for(runtime):
-    container = runtime.run("bb:1", *SLEEP, network="none", restart="always")
+    container = runtime.run("bb:1", *SLEEP, network="none", restart_policy="always")
     state = container.state()
     os.kill(state.conmon_pid, signal.SIGKILL)
     os.kill(state.pid, signal.SIGKILL)
@@ -356,9 +353,9 @@ def test_a_cgroup_of_a_container_that_does_not_run_goes(runtime):
 def test_addresses_of_a_container_that_does_not_run_are_given_back(runtime):
     container = runtime.create("bb:1", "true", network="none")
     runtime._services.state.claim([Claim(kind="port", key="tcp/0.0.0.0/80/80", owner=container.id)])
-    save(runtime, container, netns=str(runtime._services.paths.netns(container.id)))
-    found = [item for item in runtime.check().findings if item.kind == "network"]
-    assert "holds addresses or ports" in found[0].sentence
+    namespaces.create_network_namespace(runtime._services.paths.netns(container.id))
+    assert_found_and_repaired(runtime, "network", "holds addresses or ports")
+    assert runtime._services.state.claims() == []
 
 
 def test_a_layer_that_somebody_else_removed_is_reported_and_the_container_can_be_removed(engine, runtime):
@@ -376,6 +373,7 @@ def test_a_layer_that_somebody_else_removed_is_reported_and_the_container_can_be
 
 def test_a_running_container_whose_layer_somebody_else_removed_can_be_removed_by_force(engine, runtime):
     container = runtime.run("bb:1", *SLEEP, network="none")
+    mounts.unmount(container.config.shm_dir, mounts.MNT_DETACH)
     runtime._services.store.delete_container(container.id)
     assert any("its layer is gone" in text for text in sentences(runtime))
     container.remove(force=True, timeout=0)
