@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,8 +134,8 @@ def _identity(state: Path) -> str:
         return path.read_text()
     except FileNotFoundError:
         pass
-    draft = state / f".tmp-identity.{secrets.token_hex(8)}"
-    draft.write_text(f"libpod-{secrets.token_hex(16)}")
+    draft = state / f".tmp-identity.{os.urandom(8).hex()}"
+    draft.write_text(f"libpod-{os.urandom(16).hex()}")
     try:
         os.link(draft, path)
     except FileExistsError:

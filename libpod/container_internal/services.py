@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from libpod.define.errors import RuntimeClosedError
 from libpod.model.event import Event, EventStatus, EventType
 from libpod.model.times import now
@@ -31,27 +29,40 @@ if TYPE_CHECKING:
     from libpod.storage.store import Store
 
 
-@attrs.define(eq=False)
 class Services:
-    """Everything a step may use. `open_store` and friends are lazy: a command pays only for what it needs."""
+    """Everything a step may use. `open_store` and `read_host` are asked late: a command pays only for what it needs."""
 
-    settings: Mapping[str, Any]
-    """What the runtime was opened with: the exit command opens one with the same."""
-    config: RuntimeConfig
-    paths: EnginePaths
-    _state: State
-    locks: LockManager
-    presence: Presence
-    """Says to other processes that this one is at work."""
-    events: EventBackend
-    runtimes: OciRuntimes
-    _open_store: Callable[[], Store]
-    _read_host: Callable[[], HostFacts]
-    closed: bool = False
-    _process: int = attrs.field(factory=os.getpid)
-    _store: Store | None = None
-    _host: HostFacts | None = None
-    _images: LocalImages | None = None
+    def __init__(
+        self,
+        *,
+        settings: Mapping[str, Any],
+        config: RuntimeConfig,
+        paths: EnginePaths,
+        state: State,
+        locks: LockManager,
+        presence: Presence,
+        events: EventBackend,
+        runtimes: OciRuntimes,
+        open_store: Callable[[], Store],
+        read_host: Callable[[], HostFacts],
+    ) -> None:
+        self.settings = settings
+        """What the runtime was opened with: the exit command opens one with the same."""
+        self.config = config
+        self.paths = paths
+        self.locks = locks
+        self.presence = presence
+        """Says to other processes that this one is at work."""
+        self.events = events
+        self.runtimes = runtimes
+        self.closed = False
+        self._state = state
+        self._open_store = open_store
+        self._read_host = read_host
+        self._process = os.getpid()
+        self._store: Store | None = None
+        self._host: HostFacts | None = None
+        self._images: LocalImages | None = None
 
     @property
     def state(self) -> State:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 
-from libpod.container_internal import settling
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.launching import bundle_for, identity_of_conmon, identity_of_init
 from libpod.define.status import LIVE, ContainerStatus
@@ -31,6 +30,8 @@ def sync(held: LockedContainer) -> None:
     runtime = held.services.runtimes.for_container(held.config)
     bundle = bundle_for(held)
     if held.state.checkpointing:
+        from libpod.container_internal import settling  # rare, and it needs half the house
+
         settling.settle(held)
         if held.status not in LIVE:
             return

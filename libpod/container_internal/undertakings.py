@@ -19,11 +19,10 @@ import contextlib
 import enum
 import functools
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-import attrs
+import msgspec
 
 from libpod.linux.files import remove_tree
 from libpod.linux.pidfd import ProcessIdentity, boot_id
@@ -41,8 +40,7 @@ class Kind(enum.StrEnum):
     REMOVAL = "removal"
 
 
-@attrs.frozen
-class Undertaking:
+class Undertaking(msgspec.Struct, frozen=True):
     """One directory, as its name tells."""
 
     path: Path
@@ -61,7 +59,7 @@ class Undertaking:
 def undertaking(staging: Path, kind: Kind, ctr_id: str = NOBODY) -> Iterator[Path]:
     """A directory for the duration of the block; removed with all that is in it."""
     own = ProcessIdentity.of(os.getpid())
-    name = f"{kind.value}.{_boot()}.{own.pid}.{own.start_time}.{ctr_id}.{secrets.token_hex(4)}"
+    name = f"{kind.value}.{_boot()}.{own.pid}.{own.start_time}.{ctr_id}.{os.urandom(4).hex()}"
     path = staging / name
     path.mkdir(mode=0o700)
     try:

@@ -28,7 +28,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import attrs
+import msgspec
 
 from libpod.linux.pidfd import ProcessIdentity, start_time
 
@@ -39,8 +39,7 @@ _NOBODY = "-"
 _numbers = itertools.count()
 
 
-@attrs.frozen
-class Sign:
+class Sign(msgspec.Struct, frozen=True):
     """One file: *process* is, or was, at work on *subject*."""
 
     word: str
