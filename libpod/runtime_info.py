@@ -15,6 +15,7 @@ from typing import Any
 from libpod.container_internal.services import Services
 from libpod.define.errors import LibpodError
 from libpod.define.status import ContainerStatus
+from libpod.spec.capabilities import normalized
 from libpod.version import version_document
 
 
@@ -51,7 +52,7 @@ def _host(services: Services) -> dict[str, Any]:
         "pythonVersion": sys.version.split()[0],
         "security": {
             "apparmorEnabled": facts.apparmor,
-            "capabilities": ",".join(services.config.containers.capabilities),
+            "capabilities": ",".join(normalized(services.config.containers.capabilities)),
             "rootless": os.geteuid() != 0,
             "seccompEnabled": facts.seccomp,
             "selinuxEnabled": facts.selinux,

@@ -12,6 +12,7 @@ from libpod.config import DEFAULT_CAPABILITIES
 from libpod.container_internal.generated_files import hostname_of
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.preflight import ENGINE_MOUNTS
+from libpod.spec.capabilities import normalized
 
 Document = dict[str, Any]
 
@@ -116,7 +117,7 @@ def host_section(held: LockedContainer, spec: Mapping[str, Any]) -> Document:
     linux = spec.get("linux") or {}
     annotations = config.spec.get("annotations") or {}
     capabilities = set((spec.get("process") or {}).get("capabilities", {}).get("bounding") or ())
-    default = set(held.services.config.containers.capabilities or DEFAULT_CAPABILITIES)
+    default = set(normalized(held.services.config.containers.capabilities or DEFAULT_CAPABILITIES))
     return {
         "Binds": [_bind(mount) for mount in mounts(held)],
         "CgroupManager": config.cgroup_manager,

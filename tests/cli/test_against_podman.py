@@ -144,6 +144,7 @@ def test_the_keys_of_json_are_podmans(ours: Command, podman: Command, words: tup
     [
         "{{.ImageName}} {{.Name}} {{.State.Status}}",
         '{{index .Config.Labels "a"}} {{len .Mounts}} {{.HostConfig.NetworkMode}}',
+        "{{.HostConfig.CapAdd}} {{len .BoundingCaps}} {{.HostConfig.ShmSize}}",
         "{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}}{{end}}",
         "{{json .Config.Cmd}} {{.Path}} {{.Args}} {{.State.Running}} {{.State.Pid}} {{.RestartCount}}",
         "{{if .State.Running}}up{{else}}down{{end}} {{.Config.Labels}} {{upper .Name}}",

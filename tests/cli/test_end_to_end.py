@@ -309,8 +309,11 @@ def test_logs_are_shown_tailed_stamped_and_followed(cli: Command) -> None:
 
 def test_top_stats_diff_port_and_events(cli: Command) -> None:
     ctr_id = linger(cli, "c")
-    assert "trap 'exit 0'" in cli("top", "c")
-    assert cli("top", "c", "pid", "comm").splitlines()[1].split()[1] == "sh"
+    table = cli("top", "c").splitlines()
+    assert table[0].split() == ["USER", "PID", "PPID", "%CPU", "ELAPSED", "TTY", "TIME", "COMMAND"]
+    assert table[1].split()[:3] == ["root", "1", "0"]
+    assert "trap 'exit 0'" in table[1]
+    assert cli("top", "c", "pid", "comm").splitlines()[1].split() == ["1", "sh"]
     assert cli("stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "c").split()[0] == "c"
     assert json.loads(cli("stats", "--no-stream", "--format", "json"))[0]["name"] == "c"
     cli("exec", "c", "sh", "-c", "echo x > /new; rm /etc/image-file")
