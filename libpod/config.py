@@ -55,6 +55,7 @@ _CGROUPS_MODES = ("enabled", "disabled", "no-conmon", "split")
 _EVENTS_BACKENDS = ("file", "journald", "none")
 _LOG_DRIVERS = ("k8s-file", "json-file", "journald", "none", "passthrough", "passthrough-tty")
 _IMAGE_VOLUME_MODES = ("bind", "anonymous", "tmpfs", "ignore")
+_NETWORK_BACKENDS = ("bridge", "netavark", "")
 _PULL_POLICIES = ("always", "missing", "never", "newer", "ifnewer", "ifmissing", "")
 
 
@@ -169,12 +170,11 @@ class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What `--network` is when it is not given; empty: a bridge, for root."""
     default_network: str = "podman"
     """The name of the network that containers join when they name none; archives of podman's name it so too."""
-    default_bridge: str = "libpod0"
-    default_subnet: str = "10.87.0.0/16"
-    """Not podman's 10.88.0.0/16: the two engines do not know each other's leases."""
-    default_subnet_pools: tuple[tuple[str, int], ...] = (("10.91.0.0/16", 24), ("10.96.0.0/11", 24))
+    network_backend: str = ""
+    """What makes the networks: empty or bridge is our own, netavark is podman's program."""
+    default_subnet: str = ""
+    """The subnet of the default network when it is made; empty: one that is free here, and never podman's."""
     network_config_dir: Path | None = None
-    dns_bind_port: int = 53
 
     containers: ContainerDefaults = msgspec.field(default_factory=ContainerDefaults)
 
@@ -191,6 +191,7 @@ class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True):
                 "events_backend": _EVENTS_BACKENDS,
                 "pull_policy": _PULL_POLICIES,
                 "image_volume_mode": _IMAGE_VOLUME_MODES,
+                "network_backend": _NETWORK_BACKENDS,
             },
         )
         if self.lock_timeout < 0:

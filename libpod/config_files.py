@@ -139,6 +139,10 @@ _ENGINE_KEYS = {
     "runtime": _Key("runtime"),
     "stop_timeout": _Key("stop_timeout", "int"),
 }
+_NETWORK_KEYS = {
+    "network_backend": _Key("network_backend"),
+}
+"""Nothing of podman's networks: their subnets and directories are its own."""
 _STORAGE_KEYS = {
     "driver": _Key("storage_driver"),
     "graphroot": _Key("graph_root"),
@@ -151,6 +155,11 @@ def read_containers_conf(path: Path, values: dict[str, Any], defaults: dict[str,
     document = _read_toml(path)
     _take(path, document, "containers", _CONTAINER_KEYS, defaults)
     _take(path, document, "engine", _ENGINE_KEYS, values)
+    _take(path, document, "network", _NETWORK_KEYS, values)
+    if values["network_backend"] == "cni":
+        values["network_backend"] = (
+            ""  # what podman 4 can still have; here it is as if the key were not there
+        )
     containers = _table(path, document, "containers")
     if "netns" in containers:
         values["network_mode"] = _convert(path, "containers.netns", "text", containers["netns"], ())

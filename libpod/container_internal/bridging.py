@@ -1,5 +1,6 @@
 """A container's networks: claims in the state first, the driver second.
 
+    reserve      host ports claimed, then held by sockets, which the monitor inherits
     connect      definitions → addresses and host ports claimed in one transaction → set-up
     announce     once the status is saved and the container's files are written: neighbours told
     disconnect   neighbours told → tear-down → claims released
@@ -16,8 +17,9 @@ pkg/specgen/generate/ports.go (free host ports)
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from libpod.define.errors import (
     NetworkError,
     NoSuchContainerError,
     NoSuchNetworkError,
+    ProgramMissingError,
     short,
 )
 from libpod.define.status import ContainerStatus
@@ -47,12 +50,16 @@ from libpod.network.status import NetworkStatus, StatusBlock
 from libpod.state.base import Claim
 
 ADDRESS, PORT = "address", "port"
+NETAVARK = "netavark"
 _ATTEMPTS = 50
 
 
 def definitions_of(services: Services) -> NetworkDefinitions:
     """The networks that this runtime knows."""
-    return NetworkDefinitions(services.paths.networks, default_name=services.config.default_network)
+    config = services.config
+    return NetworkDefinitions(
+        services.paths.networks, default_name=config.default_network, default_subnet=config.default_subnet
+    )
 
 
 def holds_of(services: Services) -> Holds:
@@ -61,8 +68,37 @@ def holds_of(services: Services) -> Holds:
 
 
 def backend_of(services: Services) -> NetworkBackend:
-    """The driver."""
-    return BridgeBackend(services.paths.volatile, aardvark=find_aardvark())
+    """The driver that the configuration names; raises ProgramMissingError."""
+    directory, aardvark = services.paths.volatile, find_aardvark()
+    if services.config.network_backend != NETAVARK:
+        return BridgeBackend(directory, aardvark=aardvark)
+    from libpod.network.netavark import NetavarkBackend, find_netavark
+
+    program = find_netavark()
+    if program is None:
+        raise ProgramMissingError(
+            NETAVARK,
+            purpose="connect containers",
+            resolution="install netavark, or leave network_backend empty for our own",
+        )
+    return NetavarkBackend(directory, program=program, aardvark=aardvark)
+
+
+@contextlib.contextmanager
+def reserve(held: LockedContainer) -> Iterator[tuple[int, ...]]:
+    """Claim the container's host ports and hold them during the block; the descriptors are for its monitor.
+
+    Whoever has one of them is named, be it a container or a program of this host.
+    """
+    config = _with_host_ports(held)
+    with contextlib.ExitStack() as stack:
+        try:
+            held.services.state.claim(_port_claims(held.services, config))
+            sockets = stack.enter_context(reserved(config.port_mappings))
+        except BaseException:
+            held.services.state.release_claims(held.id)
+            raise
+        yield tuple(item.fileno() for item in sockets)
 
 
 def connect(
@@ -80,8 +116,7 @@ def connect(
     try:
         addresses = _claimed(held, config, networks)
         request = request_for(config, namespace, networks, addresses)
-        with reserved(config.port_mappings):
-            status = backend_of(held.services).setup(request)
+        status = backend_of(held.services).setup(request)
         holds_of(held.services).release(held.id)
     except BaseException:
         held.services.state.release_claims(held.id)

@@ -56,7 +56,10 @@ def init(held: LockedContainer, *, keep_restart_count: bool = False) -> None:
     runtime, bundle = runtime_of(held), bundle_for(held)
     remove_unrecorded(held, runtime)
     try:
-        with runtime.launching(bundle) as launch:
+        with (
+            networking.reserved_ports(held) as ports,
+            runtime.launching(bundle, pass_fds=ports) as launch,
+        ):
             prepared = prepare(held)
             specification.write_config(held, prepared)
             launched = launch.go()

@@ -9,7 +9,7 @@ Covers: libpod/networking_linux.go (createNetNS, setupNetNS, teardownNetwork)
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,21 @@ def set_up(
     if on_hold:
         hold_namespace(path)
     return bridging.connect(held, path, wishes), str(path)
+
+
+@contextlib.contextmanager
+def reserved_ports(held: LockedContainer) -> Iterator[tuple[int, ...]]:
+    """Hold the host ports that the container publishes; the descriptors are for its monitor to keep.
+
+    As long as it has them, nobody else on this host can listen there; they end with the monitor, whatever befalls us.
+    """
+    if not held.config.port_mappings or not owns_namespace(held.config):
+        yield ()
+        return
+    from libpod.container_internal import bridging
+
+    with bridging.reserve(held) as descriptors:
+        yield descriptors
 
 
 def release(held: LockedContainer) -> None:

@@ -71,7 +71,10 @@ def wake(held: LockedContainer, images: Path, options: RestoreOptions, timeline:
     )
     original = specification.kept_for_restore(bundle.config_file)
     try:
-        with runtime.launching(bundle, request) as launch:
+        with (
+            networking.reserved_ports(held) as ports,
+            runtime.launching(bundle, request, pass_fds=ports) as launch,
+        ):
             with timeline.phase(PREPARING):
                 network_status, netns = networking.set_up(
                     held, wishes=networking.wishes_for_restore(held, options), on_hold=options.tcp_established

@@ -138,17 +138,23 @@ class Occupied:
 
 
 def default_definition(
-    name: str, others: Sequence[NetworkDefinition], used: Occupied | None = None
+    name: str, others: Sequence[NetworkDefinition], used: Occupied | None = None, *, subnet: str = ""
 ) -> NetworkDefinition:
     """The default network: a bridge with one large IPv4 subnet and no DNS, as podman's is."""
     used = used or Occupied.here()
-    subnet = _free_subnet(DEFAULT_POOL, 16, others, used)
+    if subnet:
+        wish = NetworkCreateOptions(name=name, subnets=(subnet,))
+        subnets = _subnets(name, wish, others, used)
+    else:
+        free = _free_subnet(DEFAULT_POOL, 16, others, used)
+        subnets = (Subnet(subnet=str(free), gateway=str(free[1])),)
     return NetworkDefinition(
         name=name,
         id=network_id(name),
         network_interface=_free_bridge_name(others, used),
         created=now(),
-        subnets=(Subnet(subnet=str(subnet), gateway=str(subnet[1])),),
+        subnets=subnets,
+        ipv6_enabled=any(":" in item.subnet for item in subnets),
         ipam_options={"driver": "host-local"},
     )
 

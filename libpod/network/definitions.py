@@ -160,9 +160,10 @@ def decode_definition(data: bytes, source: str) -> NetworkDefinition:
 class NetworkDefinitions:
     """The definitions in one directory. Objects are cheap and keep nothing between calls."""
 
-    def __init__(self, directory: Path, *, default_name: str = "podman") -> None:
+    def __init__(self, directory: Path, *, default_name: str = "podman", default_subnet: str = "") -> None:
         self.directory = directory
         self.default_name = default_name
+        self.default_subnet = default_subnet
 
     def list(self) -> list[NetworkDefinition]:
         """All that exist on disk, by name; the default network only once it was needed."""
@@ -200,7 +201,10 @@ class NetworkDefinitions:
                 raise
         from libpod.network.creation import default_definition
 
-        return self.add(lambda others: default_definition(self.default_name, others), exist_ok=True)
+        def make(others: Sequence[NetworkDefinition]) -> NetworkDefinition:
+            return default_definition(self.default_name, others, subnet=self.default_subnet)
+
+        return self.add(make, exist_ok=True)
 
     def exists(self, name_or_id: str) -> bool:
         try:

@@ -6,6 +6,10 @@ way round a program could take a port that is published; both would be puzzling.
 container's monitor, so that they are held as long as the container runs and vanish with it, whatever
 happens to us.
 
+A TCP socket has listened for a moment, which is the kernel's test of whether anybody else does, and is then closed for
+reading: it occupies the port and refuses connections. (One that listened on would take a connection in the moment when
+the port is not published yet, and never answer.)
+
 A port without an address is reserved for IPv4 only: nothing listens on ::1 then, and programs that try
 ``localhost`` by IPv6 first fall back at once to 127.0.0.1, where the port is published. (The kernel cannot
 translate ::1.)
@@ -20,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 import secrets
 import socket
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -34,6 +39,7 @@ from libpod.network.ports import PortClaim, claims_of, expand, first_conflict
 
 _FIRST, _LAST = 10000, 65535
 _ATTEMPTS = 200
+_MOST = 1024
 _KINDS = {
     "tcp": (socket.SOCK_STREAM, socket.IPPROTO_TCP),
     "udp": (socket.SOCK_DGRAM, socket.IPPROTO_UDP),
@@ -46,15 +52,21 @@ _LISTEN = "0A"
 def reserved(mappings: Iterable[PortMapping]) -> Iterator[tuple[socket.socket, ...]]:
     """Hold the host ports of *mappings* during the block; NetworkError names whoever has one of them.
 
-    Who is to hold them longer gets duplicates of the descriptors (``pass_fds`` of the monitor's start).
+    Who is to hold them longer inherits the descriptors (``pass_fds`` of the monitor's start). Of a very long range
+    the first are held and the rest only tried, for a process may have so many descriptors and no more.
     """
+    room = min(_MOST, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
     with contextlib.ExitStack() as held:
-        sockets = []
+        sockets: list[socket.socket] = []
         for mapping in mappings:
             for host_port, _ in expand(mapping):
                 found = _bound(mapping.protocol, mapping.host_ip, host_port)
-                if found is not None:
+                if found is None:
+                    continue
+                if len(sockets) < room:
                     sockets.append(held.enter_context(found))
+                else:
+                    found.close()
         yield tuple(sockets)
 
 
@@ -111,6 +123,10 @@ def _bound(protocol: str, host_ip: str, port: int) -> socket.socket | None:
         holder.bind((host_ip or "0.0.0.0", port))
         if protocol != "udp":
             holder.listen(1)
+        if protocol == "tcp":
+            # Others may share a port whose holders all allow it and do not listen.
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+            holder.shutdown(socket.SHUT_RD)
     except OSError as error:
         holder.close()
         claim = PortClaim(protocol, port, host_ip)
@@ -145,7 +161,7 @@ def owner_of(protocol: str, port: int) -> str:
                 if os.readlink(directory / "fd" / descriptor) in inodes:
                     name = (directory / "comm").read_text().strip()
                     return f"{name} (process {process})"
-    return "another program"
+    return "a program that holds it without listening, perhaps another engine's container"
 
 
 def _inodes(protocol: str, port: int) -> set[str]:

@@ -33,7 +33,7 @@ from libpod.linux.namespaces import (
 from libpod.linux.process import find_program, run
 from libpod.network import wiring
 from libpod.network.base import ContainerNetwork, NetworkBackend, Stray
-from libpod.network.definitions import NetworkDefinition, encode_definition
+from libpod.network.definitions import BRIDGE, NetworkDefinition, encode_definition
 from libpod.network.plan import PlannedLink, plan
 from libpod.network.status import NetworkStatus, decode_status
 from libpod.network.wiring import Wiring
@@ -107,6 +107,14 @@ class NetavarkBackend(NetworkBackend):
             if _present(request, planned):
                 self._run("teardown", request, planned, request.namespace)
             return
+        present = {link.name for link in links_of()}
+        planned = [
+            link
+            for link in planned
+            if link.definition.driver != BRIDGE or link.definition.network_interface in present
+        ]
+        if not planned:
+            return  # the bridges went with their last container
         substitute = self._run_directory / f"netavark-{request.container_id}"
         delete_network_namespace(substitute)
         create_network_namespace(substitute)

@@ -52,6 +52,7 @@ def test_known_keys_are_taken_and_others_left_alone(tmp_path: Path) -> None:
         kata = ["/opt/kata"]
         [network]
         default_subnet = "10.88.0.0/16"
+        network_backend = "netavark"
         """,
     )
     assert config.containers.capabilities == ("CHOWN",)
@@ -62,7 +63,8 @@ def test_known_keys_are_taken_and_others_left_alone(tmp_path: Path) -> None:
     assert config.runtimes["crun"] == ("/opt/crun",)
     assert config.runtimes["kata"] == ("/opt/kata",)
     assert config.runtimes["runc"], "the runtimes that the file does not name keep their places"
-    assert config.default_subnet == RuntimeConfig().default_subnet, "podman's networks are not ours"
+    assert config.default_subnet == "", "podman's networks are not ours"
+    assert config.network_backend == "netavark"
 
 
 def test_a_list_can_add_to_what_is_there(tmp_path: Path) -> None:

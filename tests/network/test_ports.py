@@ -20,6 +20,7 @@ from libpod.network.ports import (
     merged,
     parse_port_mappings,
 )
+from tests.network.conftest import shut
 
 
 def test_a_range_claims_every_port_of_it():
@@ -99,3 +100,35 @@ def test_an_address_that_the_host_does_not_have_is_refused():
     with pytest.raises(NetworkError, match=r"no address 203\.0\.113\.9"):
         with reserved([PortMapping(container_port=80, host_port=8080, host_ip="203.0.113.9")]):
             pass
+
+
+def test_a_reserved_port_refuses_connections_and_shares_with_nobody(host):
+    """Whatever the others ask for; and one who allows it is no exception."""
+
+    def attempt() -> None:
+        mapping = PortMapping(container_port=80, host_port=8080)
+        with reserved([mapping]):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", 8080), timeout=10)
+            for address in ("0.0.0.0", "127.0.0.1"):
+                with socket.socket() as other:
+                    other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    with pytest.raises(OSError, match="in use"):
+                        other.bind((address, 8080))
+            with pytest.raises(NetworkError, match="8080/tcp is in use by a program"), reserved([mapping]):
+                pass
+
+    host.do(attempt)
+
+
+def test_connections_that_ended_a_moment_ago_do_not_keep_a_port(host):
+    listener = host.serve_tcp(8080)
+    assert host.ask("127.0.0.1", 8080, b"hello") == b"hello"
+    shut(listener)
+    listener.close()
+
+    def reserve() -> int:
+        with reserved([PortMapping(container_port=80, host_port=8080)]) as sockets:
+            return len(sockets)
+
+    assert host.do(reserve) == 1
