@@ -46,9 +46,15 @@ def encode_document(document: object) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
-def config_document(config: Mapping[str, Any], *, checkpointed: str) -> Document:
-    """The object for config.dump. *checkpointed* is the moment in RFC 3339."""
+def config_document(config: Mapping[str, Any], *, checkpointed: str, own_network: bool = False) -> Document:
+    """The object for config.dump. *checkpointed* is the moment in RFC 3339.
+
+    *own_network*: the engine made the network namespace, as ours does for `--network none` too. podman has to be told,
+    or it would look for that namespace at the path it had here.
+    """
     document = dict(config)
+    if own_network:
+        document["createNetNS"] = True
     networks = _networks(document)
     for key in ("orderedNetworks", "networks", "staticIP", "staticMAC", "networkAliases"):
         document.pop(key, None)
@@ -65,9 +71,18 @@ def config_document(config: Mapping[str, Any], *, checkpointed: str) -> Document
     return document
 
 
-def spec_document(spec: Mapping[str, Any]) -> Document:
-    """The object for spec.dump: the specification as it ran, with what other engines look for."""
+def spec_document(spec: Mapping[str, Any], *, sources: Mapping[str, str] | None = None) -> Document:
+    """The object for spec.dump: the specification as it ran, with what other engines look for.
+
+    *sources* replaces the sources of bind mounts: podman makes a volume anew in its own place, but takes the path of
+    its content from here.
+    """
     document = dict(spec)
+    if sources:
+        document["mounts"] = [
+            mount | {"source": sources[mount["source"]]} if mount.get("source") in sources else mount
+            for mount in document.get("mounts") or ()
+        ]
     annotations = dict(document.get("annotations") or {})
     annotations.setdefault(MANAGER_KEY, "libpod")
     annotations.setdefault(CRIO_ANNOTATIONS_KEY, "{}")

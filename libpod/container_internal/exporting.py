@@ -21,6 +21,7 @@ from libpod.checkpoint.frozen import FrozenTree, freeze_tree
 from libpod.checkpoint.rootfs import PathChange, RootfsDiff, rootfs_diff
 from libpod.checkpoint.spool import spool_tree
 from libpod.checkpoint.writer import ArchiveWriter
+from libpod.container_internal import networking
 from libpod.container_internal.held import LockedContainer
 from libpod.define.errors import InvalidStateError, VolumeError
 from libpod.linux import mounts
@@ -74,10 +75,16 @@ def gather(held: LockedContainer, options: CheckpointOptions, *, images: Path) -
     statistics = directory / members.STATS_DUMP
     return Export(
         config=documents.encode_document(
-            documents.config_document(CONTAINER_CONFIG.to_document(config), checkpointed=now())
+            documents.config_document(
+                CONTAINER_CONFIG.to_document(config),
+                checkpointed=now(),
+                own_network=networking.owns_namespace(config),
+            )
         ),
         spec=documents.encode_document(
-            documents.spec_document(json.loads((directory / "config.json").read_bytes()))
+            documents.spec_document(
+                json.loads((directory / "config.json").read_bytes()), sources=_podmans_volumes(held)
+            )
         ),
         network_status=documents.encode_document(held.state.network_status),
         images=images,
@@ -171,6 +178,15 @@ def _rootfs_changes(held: LockedContainer) -> RootfsDiff:
         upper=store.upper_directory(held.id),
         lowers=store.lower_directories(held.id),
     )
+
+
+def _podmans_volumes(held: LockedContainer) -> dict[str, str]:
+    """Where each volume's content is here → where a podman with the same graph root has it."""
+    state, root = held.services.state, held.services.config.graph_root
+    return {
+        state.volume_config(name).mount_point: str(root / "volumes" / name / "_data")
+        for name in held.config.volume_names
+    }
 
 
 def _volume_content(held: LockedContainer, name: str) -> Path:

@@ -141,3 +141,19 @@ def test_a_specification_that_is_none_is_refused(data: bytes) -> None:
 )
 def test_network_status_of_every_generation_is_read(data: bytes, expected: object) -> None:
     assert read_network_status(data) == expected
+
+
+def test_podman_is_told_that_the_network_namespace_is_the_engines() -> None:
+    written = config_document({"id": "1", "networkMode": "none"}, checkpointed="", own_network=True)
+    assert written["createNetNS"] is True
+    assert "createNetNS" not in config_document({"id": "1", "networkMode": "host"}, checkpointed="")
+
+
+def test_volumes_are_named_where_podman_will_have_them() -> None:
+    mounts = [
+        {"type": "bind", "source": "/o/v/_data", "destination": "/data"},
+        {"type": "tmpfs", "destination": "/t"},
+    ]
+    written = spec_document({"mounts": mounts}, sources={"/o/v/_data": "/p/v/_data"})
+    assert [mount.get("source") for mount in written["mounts"]] == ["/p/v/_data", None]
+    assert mounts[0]["source"] == "/o/v/_data"
