@@ -46,8 +46,8 @@ format: setup
 	$(PYTHON) -m ruff check --fix $(SOURCES)
 	$(PYTHON) -m ruff format $(SOURCES)
 
-soak: setup
-	$(PYTHON) -m pytest tests/soak -m soak $(PYTEST_ARGS)
+soak: setup peers
+	$(PYTHON) -m pytest tests -m soak $(PYTEST_ARGS)
 
 bench: setup
 	$(PYTHON) -m benchmarks.run

@@ -127,4 +127,12 @@ def change_program(program: Path, root: Path, home: Path) -> None:
 def configuration(home: Path) -> str:
     """A containers.conf that leads podman to the programs of its own release. JSON strings are TOML strings."""
     conmon, helpers = json.dumps([str(home / "usr/bin/conmon")]), json.dumps([str(home / "usr/lib/podman")])
-    return f'[engine]\nconmon_path = {conmon}\nhelper_binaries_dir = {helpers}\nevents_logger = "file"\n'
+    lines = [
+        "[engine]",
+        f"conmon_path = {conmon}",
+        f"helper_binaries_dir = {helpers}",
+        'events_logger = "file"',
+        # Locks in the private temporary directory, not in the one shared memory that all podmans of a machine use.
+        'lock_type = "file"',
+    ]
+    return "\n".join(lines) + "\n"
