@@ -165,12 +165,11 @@ def _seen_in_resting(held: LockedContainer, seen: Survey) -> Iterator[tuple[str,
         yield "cgroup", "it does not run, and has a cgroup", ""
     if state.network_status or state.netns or services.state.claims(owner=held.id):
         yield "network", "it does not run, and holds addresses or ports", ""
-    surplus = user_mounts.surplus(held)
-    if state.mounted or surplus > 0:
+    if state.mounted or user_mounts.surplus(held) > 0:
         yield "mount", "it does not run, and its root file system is mounted for nobody", ""
-    own = str(held.directory)
     for trace in seen.of(held.id, "mount"):
-        if trace.name.startswith(f"{own}/") and mounts.is_mount_point(trace.name):
+        own = trace.name.startswith(f"{held.directory}/")
+        if (own or services.store.mount_count(held.id) == 0) and mounts.is_mount_point(trace.name):
             yield "mount", f"it does not run, and {trace.name} is mounted", ""
     yield from _sessions(held)
 

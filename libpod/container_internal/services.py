@@ -82,6 +82,7 @@ class Services:
     @property
     def images(self) -> LocalImages:
         """The images of the store."""
+        self.require_open()
         if self._images is None:
             from libpod.image.local import LocalImages
 

@@ -52,7 +52,10 @@ def surplus(held: LockedContainer) -> int:
 
 
 def drop_surplus(held: LockedContainer) -> None:
-    """Give them back."""
+    """Give them back; when nobody holds any, also a mount that its maker died before recording."""
+    if not held.config.rootfs and not held.state.mounted and count(held) == 0:
+        held.services.store.unmount(held.id, force=True)
+        return
     for _ in range(surplus(held)):
         held.services.store.unmount(held.id)
         logger.warning("container %s: gave back a mount that nobody holds", held.name)

@@ -325,6 +325,20 @@ def test_mounts_of_a_container_that_does_not_run_go(runtime):
     assert not mounts.is_mount_point(shm)
 
 
+def test_a_mount_whose_maker_died_before_counting_it_goes(engine, runtime):
+    container = runtime.create("bb:1", "true", network="none")
+    killed_at_work(
+        engine,
+        "from libpod.storage import mounting\n"
+        "from libpod.storage.records import Draft\n"
+        "Draft.save = die\n"
+        f"services.store.mount({container.id!r})",
+    )
+    assert runtime._services.store.mount_count(container.id) == 0
+    assert_found_and_repaired(runtime, "mount", "/merged is mounted")
+    assert not [i for i in mounts.read_mountinfo() if i.target.startswith(f"{engine.root}/overlay/")]
+
+
 def test_a_mount_that_somebody_asked_for_is_left_alone(runtime):
     container = runtime.create("bb:1", "true", network="none")
     root = container.mount()
