@@ -143,3 +143,28 @@ def commit(args: argparse.Namespace, session: Session) -> int:
             stream.write(f"sha256:{image_id}")
     print(image_id)
     return 0
+
+
+def _cp_flags(parser: Parser) -> None:
+    parser.switch(
+        "-a",
+        "--archive",
+        default=True,
+        help="--archive=false: in the container keep the owners of the source",
+    )
+    parser.switch("--overwrite", help="let directories replace files, and files directories")
+
+
+@verb("[options] [CONTAINER:]SRC_PATH [CONTAINER:]DEST_PATH", _cp_flags, least=2, most=2)
+def cp(args: argparse.Namespace, session: Session) -> int:
+    """Copy files between containers and the host"""
+    source, destination = args.arguments
+    if destination in ("-", "/dev/stdout") and sys.stdout.isatty():
+        raise UsageError("a tar is not written to a terminal: redirect the output")
+    session.runtime.copy(
+        sys.stdin.buffer if source in ("-", "/dev/stdin") else source,
+        sys.stdout.buffer if destination in ("-", "/dev/stdout") else destination,
+        overwrite=args.overwrite,
+        archive=args.archive,
+    )
+    return 0

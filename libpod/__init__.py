@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from libpod.checkpoint.report import CheckpointReport, RestoreReport
     from libpod.checkpoint.timeline import Phase
     from libpod.container_api import Container
+    from libpod.container_internal.copying import PathStat
     from libpod.container_internal.executing import ExecHandle, ExecResult
     from libpod.container_internal.logs import LogLine, LogOptions
     from libpod.container_internal.stats import ContainerStats
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         NoSuchContainerError,
         NoSuchImageError,
         NoSuchNetworkError,
+        NoSuchPathError,
         NoSuchPodError,
         NoSuchVolumeError,
         NotFoundError,
@@ -145,6 +147,7 @@ _HOMES = {
     "NoSuchContainerError": "define.errors",
     "NoSuchImageError": "define.errors",
     "NoSuchNetworkError": "define.errors",
+    "NoSuchPathError": "define.errors",
     "NoSuchPodError": "define.errors",
     "NoSuchVolumeError": "define.errors",
     "NotFoundError": "define.errors",
@@ -152,6 +155,7 @@ _HOMES = {
     "NotSupportedError": "define.errors",
     "OciRuntimeError": "define.errors",
     "Outcome": "oci.copying",
+    "PathStat": "container_internal.copying",
     "Phase": "checkpoint.timeline",
     "Pod": "pod_api",
     "PodExistsError": "define.errors",
@@ -234,6 +238,7 @@ __all__ = [
     "NoSuchContainerError",
     "NoSuchImageError",
     "NoSuchNetworkError",
+    "NoSuchPathError",
     "NoSuchPodError",
     "NoSuchVolumeError",
     "NotFoundError",
@@ -241,6 +246,7 @@ __all__ = [
     "NotSupportedError",
     "OciRuntimeError",
     "Outcome",
+    "PathStat",
     "Phase",
     "Pod",
     "PodExistsError",

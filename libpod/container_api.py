@@ -22,6 +22,7 @@ from libpod.model.container_state import ContainerState
 
 if TYPE_CHECKING:
     from libpod.checkpoint.report import CheckpointReport, RestoreReport
+    from libpod.container_internal.copying import PathStat
     from libpod.container_internal.logs import LogLine, LogOptions
     from libpod.container_internal.stats import ContainerStats
     from libpod.model.exec_options import ExecOptions
@@ -309,6 +310,41 @@ class Container:
 
         with locked(self._services, self.id) as held:
             files.export(held, sink)
+
+    def stat(self, path: str) -> PathStat:
+        """What is at *path*, links followed as in the container; raises NoSuchPathError. Upstream: `Stat`."""
+        from libpod.container_internal import copying
+
+        with copying.view(self._services, self.id) as seen:
+            return copying.stat_path(seen, path)
+
+    def copy_out(self, path: str, sink: BinaryIO, *, name: str | None = None) -> PathStat:
+        """Write the file or directory *path*, with all below it, to *sink* as a tar; returns what it was.
+
+        The entry is called as what *path* leads to, or *name*; of a directory whose path ends in "/." only what is in
+        it is written. Volumes are part of it; a running container's tmpfs mounts too. Owners are the container's ids.
+        Raises NoSuchPathError, ImageError when something changed while it was read. Upstream: `CopyToArchive`.
+        """
+        from libpod.container_internal import copying
+
+        with copying.view(self._services, self.id) as seen:
+            copying.write_tar(seen, path, sink, name=name)
+            return copying.stat_path(seen, path)
+
+    def copy_in(
+        self, source: BinaryIO, path: str = "/", *, overwrite: bool = False, chown: bool = False
+    ) -> tuple[str, ...]:
+        """Unpack a tar, compressed or not, in the directory *path*; returns a sentence for all that was left out.
+
+        Nothing is made outside of the container, whatever links it has or the tar brings. Without *overwrite* a
+        directory does not replace a file, nor a file a directory. With *chown* everything belongs to the container's
+        user. What was unpacked before an error stays. Raises NoSuchPathError, InvalidArgumentError for a bad tar.
+        Upstream: `CopyFromArchive`.
+        """
+        from libpod.container_internal import copying
+
+        with copying.view(self._services, self.id) as seen:
+            return copying.read_tar(seen, source, path, overwrite=overwrite, chown=chown)
 
     def commit(self, name: str = "", **request: Any) -> str:
         """Make an image of what it has become, and return the image's id; a running one is paused meanwhile.

@@ -160,6 +160,25 @@ class Runtime:
 
         return runtime_ctr.prune_containers(self._services, *filters)
 
+    def copy(
+        self,
+        source: StrPath | BinaryIO,
+        destination: StrPath | BinaryIO,
+        *,
+        overwrite: bool = False,
+        archive: bool = True,
+    ) -> None:
+        """Copy a file or directory between containers and the host, by the rules of cp.
+
+        A side is "container:path", a path of the host, or a stream of a tar. Containers may run or not. In a container
+        everything belongs to its user then, or without *archive* to whom it belonged; on the host to the caller.
+        Without *overwrite* a directory does not replace a file, nor a file a directory. Raises NoSuchPathError,
+        NoSuchContainerError, InvalidArgumentError.
+        """
+        from libpod import runtime_copy
+
+        runtime_copy.copy(self._services, source, destination, overwrite=overwrite, archive=archive)
+
     # -- moving -------------------------------------------------------------------------------------------------
 
     def checkpoint(

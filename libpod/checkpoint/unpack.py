@@ -30,7 +30,7 @@ import logging
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -84,15 +84,41 @@ def unpack_tree(source: ByteSource | Path, target: Path, *, label: str) -> Unpac
     return _unpack(source, target, label=label, is_rootfs=False)
 
 
-def _unpack(source: ByteSource | Path, root: Path, *, label: str, is_rootfs: bool) -> UnpackReport:
+def unpack_files(
+    source: ByteSource,
+    target: Path,
+    *,
+    label: str,
+    change: Callable[[TarHeader], TarHeader | None],
+    overwrite: bool,
+    is_rootfs: bool,
+) -> UnpackReport:
+    """Unpack a tar that somebody wants to have in *target*, each entry as *change* makes it; None leaves it out.
+
+    Without *overwrite* a directory does not take the place of something else, nor something else that of a directory.
+    *is_rootfs* chooses between the two policies of this module.
+    """
+    return _unpack(source, target, label=label, is_rootfs=is_rootfs, change=change, overwrite=overwrite)
+
+
+def _unpack(
+    source: ByteSource | Path,
+    root: Path,
+    *,
+    label: str,
+    is_rootfs: bool,
+    change: Callable[[TarHeader], TarHeader | None] = lambda header: header,
+    overwrite: bool = True,
+) -> UnpackReport:
     with contextlib.ExitStack() as stack:
         if isinstance(source, Path):
             source = stack.enter_context(open(source, "rb", buffering=_CHUNK))
-        unpacker = stack.enter_context(_Unpacker(root, label, is_rootfs=is_rootfs))
+        unpacker = stack.enter_context(_Unpacker(root, label, is_rootfs=is_rootfs, overwrite=overwrite))
         stream = TarStream(source)
         try:
             while (header := stream.next()) is not None:
-                unpacker.take(header, stream)
+                if (changed := change(header)) is not None:
+                    unpacker.take(changed, stream)
         except TarFormatError as error:
             raise ArchiveError(label, str(error)) from error
         return unpacker.finish()
@@ -161,10 +187,11 @@ def _remove(parent: int, name: str) -> None:
 class _Unpacker:
     """One tar into one root."""
 
-    def __init__(self, root: Path, label: str, *, is_rootfs: bool) -> None:
+    def __init__(self, root: Path, label: str, *, is_rootfs: bool, overwrite: bool = True) -> None:
         self._path = root
         self._label = label
         self._is_rootfs = is_rootfs
+        self._overwrite = overwrite
         self._root = -1
         self._parent: tuple[str, int] | None = None
         """The parent directory of the last entry: most entries share it with the one before."""
@@ -264,6 +291,9 @@ class _Unpacker:
             return
         if keep_directory and stat.S_ISDIR(found.st_mode):
             return
+        if not self._overwrite and (keep_directory or stat.S_ISDIR(found.st_mode)):
+            kinds = ("a directory", "something else") if keep_directory else ("something else", "a directory")
+            raise self._refusal(f"{kinds[0]} does not take the place of {kinds[1]}, /{path}")
         if stat.S_ISDIR(found.st_mode):
             shutil.rmtree(name, dir_fd=parent)
         else:

@@ -125,6 +125,15 @@ class NoSuchExitCodeError(NotFoundError):
     kind = "exit code of a container"
 
 
+class NoSuchPathError(NotFoundError):
+    """A path that is to be copied from or to leads nowhere; *place* says where it was looked for."""
+
+    kind = "file"
+
+    def __init__(self, path: str, place: str) -> None:
+        super().__init__(path, message=f'"{path}" could not be found on {place}: no such file or directory')
+
+
 class AlreadyExistsError(LibpodError):
     """A name or an id is taken."""
 
