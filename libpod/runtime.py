@@ -267,6 +267,21 @@ class Runtime:
 
         return runtime_pod.prune_pods(self._services)
 
+    def restore_copies(
+        self, import_: StrPath, *, copies: int, name: str | None = None, **options: Any
+    ) -> list[Container]:
+        """Wake *copies* new containers from one archive, named NAME-1 and so on; it is unpacked once.
+
+        *name* defaults to that of the archive's container. Each copy gets volumes and addresses of its own, and a free
+        host port for every published one. *options* are fields of `RestoreOptions`. All of them run when the call
+        returns; on any error none of them is left. Raises what `restore` raises.
+        """
+        from libpod import runtime_copies
+        from libpod.model.move_options import RestoreOptions
+
+        wanted = RestoreOptions(import_=Path(import_), name=name or "", **options)
+        return runtime_copies.restore_copies(self._services, wanted, copies)
+
     # -- volumes ------------------------------------------------------------------------------------------------
 
     def create_volume(

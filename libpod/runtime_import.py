@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import attrs
@@ -21,7 +21,7 @@ import msgspec
 
 from libpod import runtime_ctr
 from libpod.checkpoint import documents, members
-from libpod.checkpoint.reader import ArchiveHead, UnpackedArchive, open_archive
+from libpod.checkpoint.reader import ArchiveHead, ArchiveReader, UnpackedArchive, open_archive
 from libpod.checkpoint.report import RestoreReport
 from libpod.checkpoint.timeline import Timeline
 from libpod.checkpoint.unpack import apply_rootfs, unpack_tree
@@ -75,26 +75,18 @@ def restore_import(services: Services, options: RestoreOptions) -> tuple[Contain
             head = archive.head()
         with timeline.phase(JUDGING):
             config, spec = judge(services, head, options)
+        unpacked: UnpackedArchive | None = None
+
+        def unpack() -> UnpackedArchive:
+            nonlocal unpacked
+            with timeline.phase(UNPACKING):
+                unpacked = unpacked_whole(archive)
+                _require_volumes(unpacked, config, options)
+            return unpacked
+
         stack.enter_context(restoring.translated(config.name, timeline))
-        with timeline.phase(CREATING):
-            lifecycle.start_infra(services, config)
-            held = stack.enter_context(
-                runtime_ctr.added(services, config, ContainerState(status=ContainerStatus.REMOVING))
-            )
-        stack.enter_context(_making_room(staging))
-        with timeline.phase(UNPACKING):
-            unpacked = archive.unpack()
-            if unpacked.images is None:
-                raise ArchiveError(
-                    str(path), "it holds a pre-checkpoint only", resolution="import the full checkpoint"
-                )
-            _require_volumes(unpacked, config, options)
-        with timeline.phase(FILLING):
-            _fill(held, unpacked, options)
-            specification.write_imported(held, spec)
-        images = held.directory / members.CHECKPOINT_DIR
-        took = restoring.wake(held, images, options, timeline)
-        report = restoring.finish(held, options, timeline, took)
+        held, report = make_and_wake(services, config, spec, unpack, options, timeline, room=staging)
+    assert unpacked is not None
     sizes = attrs.evolve(
         report,
         archive_size=os.stat(path).st_size,
@@ -102,6 +94,48 @@ def restore_import(services: Services, options: RestoreOptions) -> tuple[Contain
         duration=timeline.total,
     )
     return Container(services, held.config), sizes
+
+
+def make_and_wake(
+    services: Services,
+    config: ContainerConfig,
+    spec: Mapping[str, object],
+    unpack: Callable[[], UnpackedArchive],
+    options: RestoreOptions,
+    timeline: Timeline,
+    *,
+    room: Path | None = None,
+) -> tuple[LockedContainer, RestoreReport]:
+    """Make the container of *config*, fill it with what *unpack* gives, and wake it; on an error nothing is left.
+
+    *room* is emptied first then: the disk may be full.
+    """
+    with contextlib.ExitStack() as stack:
+        with timeline.phase(CREATING):
+            lifecycle.start_infra(services, config)
+            held = stack.enter_context(
+                runtime_ctr.added(services, config, ContainerState(status=ContainerStatus.REMOVING))
+            )
+        if room is not None:
+            stack.enter_context(_making_room(room))
+        unpacked = unpack()
+        with timeline.phase(FILLING):
+            _fill(held, unpacked, options)
+            specification.write_imported(held, spec)
+        images = held.directory / members.CHECKPOINT_DIR
+        took = restoring.wake(held, images, options, timeline)
+        report = restoring.finish(held, options, timeline, took)
+    return held, report
+
+
+def unpacked_whole(archive: ArchiveReader) -> UnpackedArchive:
+    """Everything that an archive of a full checkpoint holds, in its staging directory; raises ArchiveError."""
+    unpacked = archive.unpack()
+    if unpacked.images is None:
+        raise ArchiveError(
+            str(unpacked.path), "it holds a pre-checkpoint only", resolution="import the full checkpoint"
+        )
+    return unpacked
 
 
 def judge(
