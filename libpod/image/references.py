@@ -22,6 +22,7 @@ import re
 import msgspec
 
 from libpod.define.errors import InvalidArgumentError
+from libpod.define.patterns import pattern
 from libpod.image.registries import RegistriesConfig
 
 DOCKER_IO = "docker.io"
@@ -30,13 +31,13 @@ LATEST = "latest"
 MAX_NAME = 255
 
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_PATH = pattern(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _HOST = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
-_DOMAIN = re.compile(rf"(?:{_HOST}(?:\.{_HOST})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?")
-_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
-_DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}")
-_SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
-_HEX64 = re.compile(r"[0-9a-f]{64}")
+_DOMAIN = pattern(rf"(?:{_HOST}(?:\.{_HOST})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?")
+_TAG = pattern(r"\w[\w.-]{0,127}", re.ASCII)
+_DIGEST = pattern(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}")
+_SHA256 = pattern(r"sha256:[0-9a-f]{64}")
+_HEX64 = pattern(r"[0-9a-f]{64}")
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):

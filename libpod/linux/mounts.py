@@ -19,10 +19,11 @@ import ctypes
 import errno as errnos
 import functools
 import os
-import re
 from collections.abc import Iterable
 
 import msgspec
+
+from libpod.define.patterns import pattern
 
 StrPath = str | os.PathLike[str]
 
@@ -345,7 +346,7 @@ def _check_filesystem(filesystem: int, result: int, key: str) -> None:
     raise OSError(code, f"{os.strerror(code)} ({explanation})" if explanation else os.strerror(code), key)
 
 
-_ESCAPE = re.compile(r"\\([0-7]{3})")
+_ESCAPE = pattern(r"\\([0-7]{3})")
 
 
 @functools.lru_cache(maxsize=256)

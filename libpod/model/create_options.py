@@ -13,13 +13,14 @@ Covers: libpod/options.go, pkg/specgen/specgen.go, pkg/specgen/container_validat
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-import attrs
+import msgspec
 
 from libpod.define.errors import InvalidArgumentError
 from libpod.define.ids import check_name
+from libpod.define.patterns import pattern
 from libpod.model import create_words as words
 from libpod.model.container_config import HealthCheck, IDMap, PortMapping
 from libpod.model.health import OnFailure, parse_on_failure
@@ -36,16 +37,15 @@ IMAGE_VOLUME_MODES = ("", "anonymous", "bind", "tmpfs", "ignore")
 LOG_DRIVERS = ("", "k8s-file", "json-file", "journald", "none", "passthrough", "passthrough-tty")
 LOG_OPTIONS = ("path", "max-size", "tag")
 
-_HOSTNAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_.-]*[a-zA-Z0-9])?")
-_UMASK = re.compile(r"[0-7]{1,4}")
-_CPUSET = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+_HOSTNAME = pattern(r"[a-zA-Z0-9](?:[a-zA-Z0-9_.-]*[a-zA-Z0-9])?")
+_UMASK = pattern(r"[0-7]{1,4}")
+_CPUSET = pattern(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
 
 # ---- the request ----------------------------------------------------------------------------------------------
 
 
-@attrs.frozen(kw_only=True)
-class CreateOptions:
+class CreateOptions(msgspec.Struct, frozen=True, kw_only=True):
     """A request for a container: exactly one of `image` and `rootfs`, and whatever else differs from the defaults."""
 
     # -- what it is made of
@@ -59,21 +59,21 @@ class CreateOptions:
     """Empty: as configured. `missing`, `always`, `newer`, `never`."""
     platform: str = ""
     """`linux/arm64/v8`; empty: this machine's."""
-    storage_opts: Mapping[str, str] = attrs.field(factory=dict, converter=words.pairs)
+    storage_opts: Mapping[str, str] = {}
     namespace: str = ""
 
     # -- what runs
-    command: tuple[str, ...] = attrs.field(default=(), converter=words.texts)
-    entrypoint: tuple[str, ...] | None = attrs.field(default=None, converter=words.optional_texts)
+    command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] | None = None
     """None: the image's. An empty tuple, or one empty word: no entry point."""
-    env: Mapping[str, str] = attrs.field(factory=dict, converter=words.pairs)
+    env: Mapping[str, str] = {}
     env_host: bool = False
-    unset_env: tuple[str, ...] = attrs.field(default=(), converter=words.texts)
+    unset_env: tuple[str, ...] = ()
     unset_env_all: bool = False
     workdir: str = ""
     user: str = ""
     """`name|uid[:name|gid]`; empty: the image's."""
-    groups: tuple[str, ...] = attrs.field(default=(), converter=words.texts)
+    groups: tuple[str, ...] = ()
     """Further groups of the process, by name or number."""
     hostname: str = ""
     init: bool | None = None
@@ -86,62 +86,62 @@ class CreateOptions:
     """A name such as Europe/Vienna, or `local`."""
     timeout: int = 0
     """Seconds after which it is killed; 0: never."""
-    stop_signal: int | None = attrs.field(default=None, converter=words.signal)
+    stop_signal: int | None = None
     stop_timeout: int | None = None
     preserve_fds: int = 0
     passwd: bool = True
     """Whether an entry for an unknown numeric user is made in /etc/passwd."""
-    create_command: tuple[str, ...] = attrs.field(default=(), converter=words.texts)
+    create_command: tuple[str, ...] = ()
 
     # -- descriptions
-    labels: Mapping[str, str] = attrs.field(factory=dict, converter=words.pairs)
-    annotations: Mapping[str, str] = attrs.field(factory=dict, converter=words.pairs)
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
 
     # -- files
-    volumes: tuple[Mount, ...] = attrs.field(default=(), converter=words.volumes)
-    mounts: tuple[Mount, ...] = attrs.field(default=(), converter=words.mounts)
-    tmpfs: tuple[TmpfsMount, ...] = attrs.field(default=(), converter=words.tmpfs_mounts)
-    volumes_from: tuple[str, ...] = attrs.field(default=(), converter=words.texts)
+    volumes: tuple[Mount, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    tmpfs: tuple[TmpfsMount, ...] = ()
+    volumes_from: tuple[str, ...] = ()
     """`container[:ro|rw|z,…]`."""
     image_volume: str = ""
     """What becomes of the image's volumes: `anonymous` (also spelt bind), `tmpfs`, `ignore`."""
     read_only: bool = False
     read_only_tmpfs: bool = True
     """With `read_only`: whether /run, /tmp and /var/tmp are writable all the same."""
-    shm_size: int | None = attrs.field(default=None, converter=words.size)
+    shm_size: int | None = None
 
     # -- network
-    network: NetworkRequest = attrs.field(factory=NetworkRequest, converter=parse_networks)
-    network_alias: tuple[str, ...] = attrs.field(default=(), converter=words.texts)
-    ip: str = attrs.field(default="", converter=words.address)
-    ip6: str = attrs.field(default="", converter=words.address)
-    mac_address: str = attrs.field(default="", converter=words.mac)
-    publish: tuple[PortMapping, ...] = attrs.field(default=(), converter=words.published)
+    network: NetworkRequest = msgspec.field(default_factory=NetworkRequest)
+    network_alias: tuple[str, ...] = ()
+    ip: str = ""
+    ip6: str = ""
+    mac_address: str = ""
+    publish: tuple[PortMapping, ...] = ()
     publish_all: bool = False
-    expose: tuple[tuple[int, int, str], ...] = attrs.field(default=(), converter=words.exposed)
-    dns: tuple[str, ...] = attrs.field(default=(), converter=words.texts)
-    dns_search: tuple[str, ...] = attrs.field(default=(), converter=words.texts)
-    dns_option: tuple[str, ...] = attrs.field(default=(), converter=words.texts)
-    add_host: tuple[str, ...] = attrs.field(default=(), converter=words.texts)
+    expose: tuple[tuple[int, int, str], ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_option: tuple[str, ...] = ()
+    add_host: tuple[str, ...] = ()
     """`name:address`."""
     no_hosts: bool | None = None
     """Leave the image's /etc/hosts alone."""
 
     # -- namespaces
-    pid: NamespaceMode = attrs.field(factory=NamespaceMode, converter=words.pid_namespace)
-    ipc: NamespaceMode = attrs.field(factory=NamespaceMode, converter=words.ipc_namespace)
-    uts: NamespaceMode = attrs.field(factory=NamespaceMode, converter=words.uts_namespace)
-    userns: NamespaceMode = attrs.field(factory=NamespaceMode, converter=words.user_namespace)
-    cgroupns: NamespaceMode = attrs.field(factory=NamespaceMode, converter=words.cgroup_namespace)
+    pid: NamespaceMode = msgspec.field(default_factory=NamespaceMode)
+    ipc: NamespaceMode = msgspec.field(default_factory=NamespaceMode)
+    uts: NamespaceMode = msgspec.field(default_factory=NamespaceMode)
+    userns: NamespaceMode = msgspec.field(default_factory=NamespaceMode)
+    cgroupns: NamespaceMode = msgspec.field(default_factory=NamespaceMode)
     uid_map: tuple[IDMap, ...] = ()
     gid_map: tuple[IDMap, ...] = ()
 
     # -- resources
-    ulimits: tuple[Ulimit, ...] = attrs.field(default=(), converter=words.ulimits)
-    memory: int | None = attrs.field(default=None, converter=words.size)
-    memory_swap: int | None = attrs.field(default=None, converter=words.signed_size)
+    ulimits: tuple[Ulimit, ...] = ()
+    memory: int | None = None
+    memory_swap: int | None = None
     """Memory and swap together; −1: without limit."""
-    memory_reservation: int | None = attrs.field(default=None, converter=words.size)
+    memory_reservation: int | None = None
     memory_swappiness: int | None = None
     cpus: float | None = None
     cpu_shares: int | None = None
@@ -152,11 +152,11 @@ class CreateOptions:
     cpuset_cpus: str = ""
     cpuset_mems: str = ""
     blkio_weight: int | None = None
-    blkio_weight_device: tuple[DeviceLimit, ...] = attrs.field(default=(), converter=words.device_weights)
-    device_read_bps: tuple[DeviceLimit, ...] = attrs.field(default=(), converter=words.device_bytes)
-    device_write_bps: tuple[DeviceLimit, ...] = attrs.field(default=(), converter=words.device_bytes)
-    device_read_iops: tuple[DeviceLimit, ...] = attrs.field(default=(), converter=words.device_operations)
-    device_write_iops: tuple[DeviceLimit, ...] = attrs.field(default=(), converter=words.device_operations)
+    blkio_weight_device: tuple[DeviceLimit, ...] = ()
+    device_read_bps: tuple[DeviceLimit, ...] = ()
+    device_write_bps: tuple[DeviceLimit, ...] = ()
+    device_read_iops: tuple[DeviceLimit, ...] = ()
+    device_write_iops: tuple[DeviceLimit, ...] = ()
     pids_limit: int | None = None
     """0 or −1: without limit; None: as configured."""
     oom_score_adj: int | None = None
@@ -164,17 +164,17 @@ class CreateOptions:
 
     # -- security
     privileged: bool | None = None
-    cap_add: tuple[str, ...] = attrs.field(default=(), converter=words.texts)
-    cap_drop: tuple[str, ...] = attrs.field(default=(), converter=words.texts)
-    security_opt: SecurityOptions = attrs.field(factory=SecurityOptions, converter=parse_security_options)
-    devices: tuple[DeviceRequest, ...] = attrs.field(default=(), converter=words.devices)
-    device_cgroup_rules: tuple[DeviceRule, ...] = attrs.field(default=(), converter=words.device_rules)
-    sysctl: Mapping[str, str] = attrs.field(factory=dict, converter=words.pairs)
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    security_opt: SecurityOptions = msgspec.field(default_factory=SecurityOptions)
+    devices: tuple[DeviceRequest, ...] = ()
+    device_cgroup_rules: tuple[DeviceRule, ...] = ()
+    sysctl: Mapping[str, str] = {}
 
     # -- cgroups
     cgroup_parent: str = ""
     cgroups: str = ""
-    cgroup_conf: Mapping[str, str] = attrs.field(factory=dict, converter=words.pairs)
+    cgroup_conf: Mapping[str, str] = {}
     """Files of the unified hierarchy and what is written into them."""
 
     # -- life
@@ -183,17 +183,23 @@ class CreateOptions:
     restart_retries: int = 0
     auto_remove: bool = False
     log_driver: str = ""
-    log_opts: Mapping[str, str] = attrs.field(factory=dict, converter=words.pairs)
+    log_opts: Mapping[str, str] = {}
     runtime: str = ""
     conmon_pid_file: str = ""
     pid_file: str = ""
-    requires: tuple[str, ...] = attrs.field(default=(), converter=words.texts)
+    requires: tuple[str, ...] = ()
     """Containers that must run before this one."""
     health_check: HealthCheck | None = None
     no_health_check: bool = False
-    health_on_failure: OnFailure = attrs.field(default=OnFailure.NONE, converter=parse_on_failure)
+    health_on_failure: OnFailure = OnFailure.NONE
 
-    def __attrs_post_init__(self) -> None:
+    if TYPE_CHECKING:
+        # Every field takes words or what they stand for, which the types of the fields do not say.
+        def __init__(self, **fields: Any) -> None: ...
+
+    def __post_init__(self) -> None:
+        for name, read in _READERS.items():
+            msgspec.structs.force_setattr(self, name, read(getattr(self, name)))
         for check in (
             _check_source,
             _check_words,
@@ -208,6 +214,61 @@ class CreateOptions:
     def all_mounts(self) -> tuple[Mount, ...]:
         """Everything that is to be mounted, in the order it was given."""
         return self.volumes + self.mounts + self.tmpfs
+
+
+_READERS: dict[str, Callable[[Any], object]] = {
+    "storage_opts": words.pairs,
+    "command": words.texts,
+    "entrypoint": words.optional_texts,
+    "env": words.pairs,
+    "unset_env": words.texts,
+    "groups": words.texts,
+    "stop_signal": words.signal,
+    "create_command": words.texts,
+    "labels": words.pairs,
+    "annotations": words.pairs,
+    "volumes": words.volumes,
+    "mounts": words.mounts,
+    "tmpfs": words.tmpfs_mounts,
+    "volumes_from": words.texts,
+    "shm_size": words.size,
+    "network": parse_networks,
+    "network_alias": words.texts,
+    "ip": words.address,
+    "ip6": words.address,
+    "mac_address": words.mac,
+    "publish": words.published,
+    "expose": words.exposed,
+    "dns": words.texts,
+    "dns_search": words.texts,
+    "dns_option": words.texts,
+    "add_host": words.texts,
+    "pid": words.pid_namespace,
+    "ipc": words.ipc_namespace,
+    "uts": words.uts_namespace,
+    "userns": words.user_namespace,
+    "cgroupns": words.cgroup_namespace,
+    "ulimits": words.ulimits,
+    "memory": words.size,
+    "memory_swap": words.signed_size,
+    "memory_reservation": words.size,
+    "blkio_weight_device": words.device_weights,
+    "device_read_bps": words.device_bytes,
+    "device_write_bps": words.device_bytes,
+    "device_read_iops": words.device_operations,
+    "device_write_iops": words.device_operations,
+    "cap_add": words.texts,
+    "cap_drop": words.texts,
+    "security_opt": parse_security_options,
+    "devices": words.devices,
+    "device_cgroup_rules": words.device_rules,
+    "sysctl": words.pairs,
+    "cgroup_conf": words.pairs,
+    "log_opts": words.pairs,
+    "requires": words.texts,
+    "health_on_failure": parse_on_failure,
+}
+"""Fields that may be given in words, and what reads them."""
 
 
 # ---- the rules ------------------------------------------------------------------------------------------------

@@ -5,23 +5,18 @@ Covers: libpod/container_exec.go (ExecConfig)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
-import attrs
+import msgspec
 
 from libpod.define.errors import InvalidArgumentError
 
 
-def _words(command: Iterable[str]) -> tuple[str, ...]:
-    return tuple(command)
-
-
-@attrs.frozen(kw_only=True)
-class ExecOptions:
+class ExecOptions(msgspec.Struct, frozen=True, kw_only=True):
     """One more process in a running container."""
 
-    command: tuple[str, ...] = attrs.field(converter=_words)
-    env: Mapping[str, str] = attrs.field(factory=dict)
+    command: Sequence[str]
+    env: Mapping[str, str] = {}
     user: str = ""
     """uid, name, uid:gid or name:group; empty: the container's."""
     workdir: str = ""
@@ -37,7 +32,8 @@ class ExecOptions:
     """Descriptors to give the process as its own, without a terminal; pipes otherwise."""
     preserve_fds: tuple[int, ...] = ()
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "command", tuple(self.command))
         if not self.command:
             raise InvalidArgumentError("there is no command to execute", resolution="give at least one word")
         if self.tty and self.streams is not None:

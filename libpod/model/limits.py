@@ -10,16 +10,15 @@ Covers: pkg/specgenutil/specgen.go (these flags), vendored go-units (ulimit)
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from libpod.define.errors import InvalidArgumentError
+from libpod.define.patterns import pattern
 from libpod.linux.rlimits import INFINITY, NUMBERS
 from libpod.model.units import parse_size
 
-_RULE = re.compile(r"(a|b|c) (\*|\d+):(\*|\d+) ([rwm]{1,3})")
-_ACCESS = re.compile(r"[rwm]{1,3}")
+_RULE = pattern(r"(a|b|c) (\*|\d+):(\*|\d+) ([rwm]{1,3})")
+_ACCESS = pattern(r"[rwm]{1,3}")
 
 
 class Ulimit(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable
 
-import attrs
+import msgspec
 
 from libpod.define.errors import InvalidArgumentError
 from libpod.define.ids import check_name
@@ -57,10 +57,6 @@ _OVERLAY_WORDS = frozenset({"O", "U", "ro", "rw", "z", "Z", "upperdir", "workdir
 _DEVPTS_WORDS = frozenset({"uid", "gid", "mode", "ptmxmode", "newinstance", "max"})
 
 
-def _words(options: Iterable[str]) -> tuple[str, ...]:
-    return tuple(options)
-
-
 def clean_destination(text: str) -> str:
     """*text* without needless slashes and dots; raises InvalidArgumentError unless it is absolute and not the root."""
     if not text.startswith("/"):
@@ -87,44 +83,51 @@ def check_options(options: Iterable[str], allowed: frozenset[str], subject: str)
     return words
 
 
-@attrs.frozen(kw_only=True)
-class VolumeMount:
+def _clean(mount: Mount) -> None:
+    """What every mount does when it is made: its destination in one spelling, its options a tuple."""
+    msgspec.structs.force_setattr(mount, "destination", clean_destination(mount.destination))
+    if not isinstance(mount, ImageMount):
+        msgspec.structs.force_setattr(mount, "options", tuple(mount.options))
+
+
+class VolumeMount(msgspec.Struct, frozen=True, kw_only=True):
     """A named volume on *destination*; without a name a new anonymous one."""
 
     name: str = ""
-    destination: str = attrs.field(converter=clean_destination)
-    options: tuple[str, ...] = attrs.field(default=(), converter=_words)
+    destination: str
+    options: tuple[str, ...] = ()
     sub_path: str = ""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
+        _clean(self)
         if self.name:
             check_name("volume", self.name)
         check_options(self.options, _VOLUME_WORDS, f"the volume on {self.destination}")
         _check_sub_path(self.sub_path, self.destination)
 
 
-@attrs.frozen(kw_only=True)
-class BindMount:
+class BindMount(msgspec.Struct, frozen=True, kw_only=True):
     """A path of the host on *destination*."""
 
     source: str
-    destination: str = attrs.field(converter=clean_destination)
-    options: tuple[str, ...] = attrs.field(default=(), converter=_words)
+    destination: str
+    options: tuple[str, ...] = ()
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
+        _clean(self)
         _check_source(self.source, self.destination)
         check_options(self.options, _BIND_WORDS, f"the bind mount on {self.destination}")
 
 
-@attrs.frozen(kw_only=True)
-class OverlayMount:
+class OverlayMount(msgspec.Struct, frozen=True, kw_only=True):
     """A path of the host on *destination*; what the container writes there is kept apart and dropped."""
 
     source: str
-    destination: str = attrs.field(converter=clean_destination)
-    options: tuple[str, ...] = attrs.field(default=(), converter=_words)
+    destination: str
+    options: tuple[str, ...] = ()
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
+        _clean(self)
         _check_source(self.source, self.destination)
         words = check_options(self.options, _OVERLAY_WORDS, f"the overlay on {self.destination}")
         given = {word.partition("=")[0] for word in words}
@@ -134,40 +137,40 @@ class OverlayMount:
             )
 
 
-@attrs.frozen(kw_only=True)
-class TmpfsMount:
+class TmpfsMount(msgspec.Struct, frozen=True, kw_only=True):
     """Memory on *destination*."""
 
-    destination: str = attrs.field(converter=clean_destination)
-    options: tuple[str, ...] = attrs.field(default=(), converter=_words)
+    destination: str
+    options: tuple[str, ...] = ()
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
+        _clean(self)
         check_options(self.options, _TMPFS_WORDS, f"the tmpfs on {self.destination}")
 
 
-@attrs.frozen(kw_only=True)
-class ImageMount:
+class ImageMount(msgspec.Struct, frozen=True, kw_only=True):
     """The root file system of image *source* on *destination*; writes, where allowed, are dropped."""
 
     source: str
-    destination: str = attrs.field(converter=clean_destination)
+    destination: str
     read_write: bool = False
     sub_path: str = ""
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
+        _clean(self)
         if not self.source:
             raise InvalidArgumentError(f"the image mount on {self.destination} names no image")
         _check_sub_path(self.sub_path, self.destination)
 
 
-@attrs.frozen(kw_only=True)
-class DevptsMount:
+class DevptsMount(msgspec.Struct, frozen=True, kw_only=True):
     """A pseudo-terminal file system of its own on *destination*."""
 
-    destination: str = attrs.field(converter=clean_destination)
-    options: tuple[str, ...] = attrs.field(default=(), converter=_words)
+    destination: str
+    options: tuple[str, ...] = ()
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
+        _clean(self)
         check_options(self.options, _DEVPTS_WORDS, f"the devpts on {self.destination}")
 
 

@@ -10,20 +10,20 @@ Covers: pkg/specgenutil/ports.go, pkg/specgen/namespaces.go (networks), pkg/spec
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from libpod.define.errors import InvalidArgumentError
 from libpod.define.ids import check_name
+from libpod.define.patterns import pattern
 from libpod.model.container_config import NetworkOptions, PortMapping
 from libpod.model.namespace_mode import NamespaceKind, NamespaceMode, parse_namespace
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 _WORDS = ("", "bridge", "host", "none", "private", "pod")
-_MAC = re.compile(r"(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
-_PUBLISH = re.compile(r"(?:(?:\[(?P<six>[^\]]*)\]|(?P<four>[^:\[\]]*)):)?(?:(?P<host>[^:]*):)?(?P<ctr>[^:]+)")
+_MAC = pattern(r"(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}")
+_PUBLISH = pattern(r"(?:(?:\[(?P<six>[^\]]*)\]|(?P<four>[^:\[\]]*)):)?(?:(?P<host>[^:]*):)?(?P<ctr>[^:]+)")
 
 
 class NetworkRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from libpod.define.errors import ConfigError
+from libpod.define.patterns import pattern
 
 if TYPE_CHECKING:
     from libpod.spec.document_parts import HookEntry
@@ -40,7 +41,7 @@ STAGES = (
 )
 PRECREATE = "precreate"
 
-_NOT_RE2 = re.compile(r"\(\?(?:=|!|<=|<!|P=|\()|\\[1-9]")
+_NOT_RE2 = pattern(r"\(\?(?:=|!|<=|<!|P=|\()|\\[1-9]")
 _ENTRY_KEYS = ("path", "args", "env", "timeout")
 
 

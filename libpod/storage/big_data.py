@@ -9,11 +9,11 @@ Covers: storage/store.go (makeBigDataBaseName)
 from __future__ import annotations
 
 import base64
-import re
 
 from libpod.define.errors import InvalidArgumentError
+from libpod.define.patterns import pattern
 
-_PLAIN = re.compile(r"[0-9a-z.]+")
+_PLAIN = pattern(r"[0-9a-z.]+")
 
 
 def file_name(key: str) -> str:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 from pathlib import Path
 
+from libpod.define.patterns import pattern
 from libpod.linux.files import replacing
 
-_NAME = re.compile(r"[A-Z2-7]{26}")
-_ENTRY = re.compile(r"l/[A-Z2-7]{26}")
-_TARGET = re.compile(r"\.\./([0-9a-f]{64})/diff")
+_NAME = pattern(r"[A-Z2-7]{26}")
+_ENTRY = pattern(r"l/[A-Z2-7]{26}")
+_TARGET = pattern(r"\.\./([0-9a-f]{64})/diff")
 _FOREIGN = frozenset({"l", "staging", "tempdirs"})
 
 

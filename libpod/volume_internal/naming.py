@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def removing(services: Services) -> Iterator[None]:
 
 def set_aside(directory: Path) -> Path | None:
     """Give a volume's directory a name that no volume has, under `removing`; returns where it is now."""
-    aside = directory.with_name(f"{SET_ASIDE}{secrets.token_hex(8)}")
+    aside = directory.with_name(f"{SET_ASIDE}{os.urandom(8).hex()}")
     try:
         os.rename(directory, aside)
     except FileNotFoundError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
+import msgspec
 import pytest
 
 from libpod.define.errors import InvalidArgumentError
@@ -46,7 +46,7 @@ def test_a_request_can_be_made_again_from_its_own_values() -> None:
         image="i", volumes=["/a:/b"], network=["one:ip=10.0.0.1"], publish=["80"], devices=["/dev/fuse"],
         ulimits=["nofile=1"], security_opt=["seccomp=unconfined"], expose=["80"], restart_policy="on-failure:3",
     )  # fmt: skip
-    assert attrs.evolve(request) == request
+    assert msgspec.structs.replace(request) == request
 
 
 @pytest.mark.parametrize(
