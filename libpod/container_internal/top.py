@@ -42,17 +42,24 @@ def top(held: LockedContainer, descriptors: Sequence[str]) -> list[list[str]]:
     if not pids:
         return rows
     ps = require_program("ps", purpose="list the processes of a container", resolution="install procps")
-    columns = [argument for word in wanted for argument in ("-o", f"{COLUMNS[word][0]}=")]
+    columns = [
+        argument
+        for name in ("pid", *(COLUMNS[word][0] for word in wanted))
+        for argument in ("-o", f"{name}=")
+    ]
     try:
         listed = run([ps, "-ww", "-p", ",".join(map(str, pids)), *columns], accept=(0, 1))
     except CommandError as error:
         error.add_note(f"while listing the processes of container {held.name}")
         raise
     inner = inner_pids(pids)
+    found: dict[int, list[str]] = {}
     for line in listed.stdout.decode(errors="replace").splitlines():
-        cells = line.split(None, len(wanted) - 1)
-        rows.append([inner.get(cell, "0") if word in _INNER else cell for word, cell in zip(wanted, cells)])
-    return rows
+        host_pid, *cells = line.split(None, len(wanted))
+        if host_pid in inner:  # else it has ended meanwhile
+            shown = [inner.get(cell, "0") if word in _INNER else cell for word, cell in zip(wanted, cells)]
+            found[int(inner[host_pid])] = shown
+    return rows + [found[pid] for pid in sorted(found)]
 
 
 def inner_pids(pids: Iterable[int]) -> dict[str, str]:
