@@ -19,7 +19,7 @@ Covers: nothing upstream; podman takes the dead container for one that was kille
 from __future__ import annotations
 
 import logging
-import os
+import time
 from pathlib import Path
 
 from libpod.checkpoint import members
@@ -97,15 +97,19 @@ def dumps_at_work(held: LockedContainer) -> list[ProcessIdentity]:
 
 
 def _runtimes_at_work(held: LockedContainer, verb: str) -> list[ProcessIdentity]:
-    runtime = os.fsencode(held.services.runtimes.for_container(held.config).capabilities.path)
-    wanted = {verb.encode(), held.id.encode()}
+    runtime = held.services.runtimes.for_container(held.config).capabilities.path.name
+    return _at_work(runtime.encode(), {verb.encode(), held.id.encode()})
+
+
+def _at_work(program: bytes, wanted: set[bytes]) -> list[ProcessIdentity]:
+    """The processes of a program by its name, with these words among its arguments."""
     found = []
     for process in pidfd.all_processes():
         try:
             words = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if words[0] == runtime and wanted <= set(words):
+        if wanted <= set(words) and words[0].rpartition(b"/")[2] == program:
             found.append(process)
     return found
 
@@ -119,9 +123,7 @@ def settle_restore(held: LockedContainer) -> None:
         return
     if held.status in {ContainerStatus.CONFIGURED, ContainerStatus.EXITED}:
         runtime, bundle = held.services.runtimes.for_container(held.config), bundle_for(held)
-        # conmon goes on by itself when we die: let what it has begun come to its end, woken or not.
-        for restore in _runtimes_at_work(held, "restore"):
-            pidfd.wait_end(restore, _RESTORE_PATIENCE)
+        await_restore(held)
         found = runtime.rediscover(bundle)
         if found is None or not found.conmon.start_time or _written_pid(bundle) != found.init.pid:
             return
@@ -132,6 +134,32 @@ def settle_restore(held: LockedContainer) -> None:
     if held.state.restored and held.status is ContainerStatus.RUNNING:
         for name in CONSUMED:
             remove_tree(held.directory / name)
+
+
+def await_restore(held: LockedContainer) -> None:
+    """Let a restore come to its end, woken or not, that goes on by itself because whoever asked for it was killed.
+
+    Ended in the middle, the runtime would leave a CRIU behind that goes on writing its log. A conmon that has begun
+    nothing yet is about to, unless it is running the exit command already, which waits for our lock.
+    """
+    bundle = bundle_for(held)
+    deadline = time.monotonic() + _RESTORE_PATIENCE
+    idle = 0
+    # A look at all processes is not of one moment, and one may fork meanwhile: only two that agree are believed.
+    while idle < 2 and (left := deadline - time.monotonic()) > 0:
+        if at_work := _runtimes_at_work(held, "restore"):
+            pidfd.wait_end(at_work[0], left)
+            idle = 0
+            continue
+        monitors = _at_work(b"conmon", {b"--restore", held.id.encode()})
+        begins = any(_is_about_to_begin(monitor) for monitor in monitors)
+        idle = 0 if begins and not bundle.pid_file.exists() else idle + 1
+        time.sleep(_PAUSE)  # nothing tells that it forks; this is a matter of milliseconds
+
+
+def _is_about_to_begin(monitor: ProcessIdentity) -> bool:
+    """Whether a conmon has forked nothing yet, or only another conmon; else that is the exit command."""
+    return all(pidfd.process_name(child.pid) == "conmon" for child in pidfd.children(monitor))
 
 
 def woken_fields(held: LockedContainer) -> dict[str, object]:
@@ -189,5 +217,6 @@ def _written_pid(bundle: Bundle) -> int:
         return 0
 
 
+_PAUSE = 0.005
 _RESTORE_PATIENCE = 60.0
 """Seconds that the restore of a dead process may go on; then it is ended."""

@@ -2,7 +2,8 @@
 
 ``runc delete --force`` of something that lives sends SIGKILL and sleeps 100 ms before its first look. So init is
 killed by pidfd, its end awaited, and only then is the runtime called. A runtime that was killed while it created leaves
-cgroups that it does not know about in every hierarchy; those are removed here as well.
+cgroups that it does not know about in every hierarchy; those are removed here as well. One that was killed while it
+restored leaves a CRIU that goes on, and the root mounted in its own directory (`criu-root`): both are ended first.
 
 Every step can be repeated: a crash between any two leaves less than before, and the next call does the rest.
 
@@ -11,12 +12,15 @@ Covers: oci_conmon_common.go (DeleteContainer), container_internal_linux.go (cle
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from libpod.define.errors import CommandError, InvalidStateError, OciRuntimeError, last_lines
-from libpod.linux import cgroups, pidfd
+from libpod.linux import cgroups, mounts, pidfd
 from libpod.linux.pidfd import ProcessIdentity
 from libpod.linux.process import run
 from libpod.oci import arguments, state_files
@@ -47,10 +51,39 @@ def delete(
                     resolution="stop it first, or delete it by force",
                 )
             kill(bundle, process)
+    if directory is not None and force:
+        _end_restore(bundle, directory / "criu-root")
     if directory is None or directory.exists():
         _call(programs, bundle, force=force)
     if bundle.cgroups_enabled and bundle.cgroup_path:
         _remove_cgroups(bundle, force=force)
+
+
+def _end_restore(bundle: Bundle, criu_root: Path) -> None:
+    """End what is left of a restore whose runtime was killed; one look when there was none."""
+    if not criu_root.is_dir():
+        return
+    for process in pidfd.all_processes():
+        if pidfd.process_name(process.pid) == "criu" and _has_open(process, bundle):
+            pidfd.send_signal(process, signal.SIGKILL)
+            pidfd.wait_end(process, KILL_TIMEOUT)
+    while mounts.is_mount_point(criu_root):
+        mounts.unmount(criu_root, mounts.MNT_DETACH)
+
+
+def _has_open(process: ProcessIdentity, bundle: Bundle) -> bool:
+    """Whether a process has a file of the bundle open, such as CRIU its log."""
+    directory = f"/proc/{process.pid}/fd"
+    inside = f"{os.path.realpath(bundle.directory)}/"
+    try:
+        names = os.listdir(directory)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    for name in names:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if os.readlink(f"{directory}/{name}").startswith(inside):
+                return True
+    return False
 
 
 def kill(bundle: Bundle, process: ProcessIdentity) -> None:
