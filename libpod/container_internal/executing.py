@@ -24,6 +24,7 @@ from libpod.container_internal.exit_command import exit_command
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.launching import bundle_for
 from libpod.container_internal.locked import locked
+from libpod.container_internal.undoing import undo
 from libpod.define.errors import ExecSessionExistsError, NoSuchContainerError
 from libpod.define.ids import new_id
 from libpod.define.status import Operation
@@ -150,7 +151,7 @@ def execute(held: LockedContainer, options: ExecOptions) -> ExecHandle:
     except BaseException as error:
         if sign is not None:
             sign.unlink(missing_ok=True)
-        lifecycle.undo(error, lambda: remove_session(held, session.id))
+        undo(error, lambda: remove_session(held, session.id))
         raise
     session = msgspec.structs.replace(
         session, state=RUNNING, pid=process.pid, pid_start=process.process.start_time

@@ -24,6 +24,7 @@ from libpod.container_internal.launching import (
 from libpod.container_internal.locked import locked, released
 from libpod.container_internal.services import Services
 from libpod.container_internal.sync import record_exit
+from libpod.container_internal.undoing import undo
 from libpod.define.errors import LibpodError
 from libpod.define.status import ALLOWED, LIVE, ContainerStatus, Operation
 from libpod.lock.presence import STOP
@@ -283,15 +284,6 @@ def remove_unrecorded(held: LockedContainer, runtime: OciRuntime) -> None:
         logger.warning("container %s: removing a process that a killed program left", held.name)
         runtime.delete(bundle, init=found.init, force=True)
     runtime.remove_leftovers(bundle)
-
-
-def undo(error: BaseException, step: Callable[[], None]) -> None:
-    """Run a roll-back while *error* is on its way; what fails in it is noted on the error, which stays the first."""
-    try:
-        step()
-    except (LibpodError, OSError) as second:
-        error.add_note(f"roll-back: {second}")
-        logger.warning("roll-back: %s", second)
 
 
 def _all_of(held: LockedContainer, *steps: Callable[[], None]) -> None:

@@ -8,7 +8,8 @@ Covers: libpod/runtime_ctr.go (RemoveContainer)
 
 from __future__ import annotations
 
-from libpod.container_internal import lifecycle, rootfs
+from libpod.checkpoint.members import CHECKPOINT_DIR
+from libpod.container_internal import lifecycle, rootfs, settling
 from libpod.container_internal.exec_sessions import remove_sessions
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.locked import locked
@@ -58,23 +59,29 @@ def _remove(held: LockedContainer, *, force: bool, volumes: bool, timeout: float
     if held.status in {ContainerStatus.STOPPED, ContainerStatus.CREATED}:
         lifecycle.clean_up(held)
     if held.status is not ContainerStatus.REMOVING:
-        held.update(status=ContainerStatus.REMOVING, removing_volumes=volumes)
+        held.update(status=ContainerStatus.REMOVING, removing_volumes=volumes or held.config.auto_remove)
     finish_removal(held)
 
 
-def finish_removal(held: LockedContainer) -> None:
-    """Give everything back and remove the record; every step may be repeated after a kill."""
+def finish_removal(held: LockedContainer, *, quietly: bool = False) -> None:
+    """Give everything back and remove the record; every step may be repeated after a kill.
+
+    *quietly*: nobody was told that the container exists, so nobody is told that it goes.
+    """
     config, services = held.config, held.services
-    anonymous = held.state.removing_volumes or config.auto_remove
+    anonymous = held.state.removing_volumes
     made_for_it = held.state.volumes_to_remove
     runtime = lifecycle.runtime_of(held)
+    if (held.directory / CHECKPOINT_DIR).exists():
+        settling.await_restore(held)
     lifecycle.remove_unrecorded(held, runtime)
     remove_sessions(held)
     lifecycle.release_resources(held)
     rootfs.remove(held)
     if config.rootfs:
         rootfs.remove_directories(services, config.id)
-    held.emit(EventStatus.REMOVE)
+    if not quietly:
+        held.emit(EventStatus.REMOVE)
     services.state.remove_container(config.id)
     services.state.free_lock(config.lock_id)
     if anonymous or made_for_it:
