@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import libpod
-from libpod_cli.choose import chosen, declare_choice
+from libpod_cli.choose import chosen, declare_choice, is_live
 from libpod_cli.filters import listed_filters
 from libpod_cli.formatting import (
     NEVER,
@@ -182,11 +182,11 @@ def row(item: libpod.Listed, sizes: tuple[int, int] | None, *, whole: bool) -> R
         "Exited": state.exited,
         "Status": status_text(item),
         "State": item.status.word,
-        "Ports": ports_text(summary.port_mappings),
+        "Ports": ports_text(item.ports),
         "Names": item.name,
         "Labels": summary.labels,
         "Mounts": list(summary.mounts),
-        "Networks": list(summary.networks),
+        "Networks": ",".join(sorted(summary.networks)),
         "Pid": state.pid,
         "Pod": short(summary.pod, whole=whole),
         "PodName": "",
@@ -204,7 +204,7 @@ def document(item: libpod.Listed, sizes: tuple[int, int] | None) -> dict[str, An
     ports = [
         {"host_ip": port.host_ip, "container_port": port.container_port, "host_port": port.host_port,
          "range": port.range, "protocol": port.protocol}
-        for port in summary.port_mappings
+        for port in item.ports
     ]  # fmt: skip
     return {
         "AutoRemove": summary.auto_remove,
@@ -221,7 +221,7 @@ def document(item: libpod.Listed, sizes: tuple[int, int] | None) -> dict[str, An
         "Mounts": list(summary.mounts),
         "Names": [item.name],
         "Namespaces": {},
-        "Networks": list(summary.networks),
+        "Networks": sorted(summary.networks),
         "Pid": state.pid,
         "Pod": summary.pod,
         "PodName": "",
@@ -292,12 +292,13 @@ def rename(args: argparse.Namespace, session: Session) -> int:
 @verb("[options] CONTAINER [PORT[/PROTOCOL]]", declare_choice)
 def port(args: argparse.Namespace, session: Session) -> int:
     """Show published ports"""
-    wanted = args.arguments.pop() if len(args.arguments) > 1 else ""
+    wanted = args.arguments.pop() if len(args.arguments) == 1 + (not args.latest) else ""
     number, _, protocol = wanted.partition("/")
-    for name in chosen(args, session):
-        container = session.runtime.container(name)
-        prefix = f"{container.id[:12]}\t" if args.all else ""
-        for mapping in container.config.port_mappings:
+    ids = {session.runtime.container(name).id for name in chosen(args, session, of_all=is_live)}
+    found = False
+    for item in session.runtime.containers(lambda item: item.id in ids and is_live(item)):
+        prefix = f"{item.id[:12]}\t" if args.all else ""
+        for mapping in item.ports:
             for offset in range(mapping.range):
                 inner, outer = mapping.container_port + offset, mapping.host_port + offset
                 address = f"{mapping.host_ip or '0.0.0.0'}:{outer}"
@@ -305,8 +306,8 @@ def port(args: argparse.Namespace, session: Session) -> int:
                     print(f"{prefix}{inner}/{mapping.protocol} -> {address}")
                 elif number == str(inner) and (protocol or "tcp") == mapping.protocol:
                     print(address)
-                    return 0
-    if wanted:
+                    found = True
+    if wanted and not found:
         raise UsageError(f'no published port "{wanted}"')
     return 0
 

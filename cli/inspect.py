@@ -29,12 +29,12 @@ def _inspect_flags(parser: Parser) -> None:
     _format_flag(parser)
     declare_latest(parser)
     parser.switch("-s", "--size", help="with the sizes of containers")
-    parser.text("-t", "--type", default="all", help="all, container, image or volume")
+    parser.text("-t", "--type", default="all", help="all, container, image, network or volume")
 
 
 @verb("[options] NAME [NAME...]", _inspect_flags)
 def inspect(args: argparse.Namespace, session: Session) -> int:
-    """Show everything about containers, images and volumes"""
+    """Show everything about containers, images, volumes and networks"""
     if args.type not in KINDS:
         raise UsageError(f'"{args.type}" cannot be inspected: use one of {", ".join(KINDS)}')
     names = [session.runtime.latest().id] if args.latest else args.arguments
@@ -82,6 +82,7 @@ KINDS: dict[str, Callable[[libpod.Runtime, str, argparse.Namespace], dict[str, A
     "all": lambda runtime, name, args: _any(runtime, name, args),
     "container": lambda runtime, name, args: runtime.container(name).inspect(size=args.size),
     "image": lambda runtime, name, args: runtime.image(name).inspect(),
+    "network": lambda runtime, name, args: runtime.network(name).inspect(),
     "volume": lambda runtime, name, args: runtime.volume(name).inspect(),
 }
 
@@ -89,7 +90,7 @@ KINDS: dict[str, Callable[[libpod.Runtime, str, argparse.Namespace], dict[str, A
 def _any(runtime: libpod.Runtime, name: str, args: argparse.Namespace) -> dict[str, Any]:
     if args.type != "all":
         return KINDS[args.type](runtime, name, args)
-    for kind in ("container", "image", "volume"):
+    for kind in ("container", "image", "volume", "network"):
         try:
             return KINDS[kind](runtime, name, args)
         except (libpod.NotFoundError, libpod.InvalidArgumentError):

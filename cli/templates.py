@@ -385,7 +385,7 @@ def _field_of(owner: Evaluate, name: str) -> Evaluate:
             if inner:
                 return _MISSING
             for key in value:
-                if str(key).lower() == name.lower():
+                if str(key).replace("_", "").lower() == name.lower():  # network_interface is NetworkInterface
                     return value[key]
             raise TemplateError(f"template: there is no field {name}")
         if value is None or isinstance(value, _Missing):

@@ -17,8 +17,9 @@ from libpod.container_internal import inspecting_config
 from libpod.container_internal.exec_sessions import active
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.launching import bundle_for
-from libpod.define.errors import LibpodError
+from libpod.define.errors import LibpodError, NoSuchContainerError
 from libpod.define.status import LIVE, ContainerStatus
+from libpod.model.container_config import ContainerConfig
 
 Document = dict[str, Any]
 
@@ -156,12 +157,24 @@ def _graph_driver(held: LockedContainer) -> Document:
 
 
 def network_settings(held: LockedContainer) -> Document:
-    """The NetworkSettings section; a container that shares another's network shows that one's."""
-    state = held.state
-    if held.config.net_ns_ctr:
-        state = held.services.state.container_state(held.config.net_ns_ctr)
-    networks = {name: _network(name, status, held) for name, status in state.network_status.items()}
-    first = next(iter(networks.values()), {})
+    """The NetworkSettings section; a container that shares another's network shows that one's.
+
+    The addresses stand at the top too when the default network is the only one, as podman has it.
+    """
+    config, state = held.config, held.state
+    while config.net_ns_ctr:
+        owner = config.net_ns_ctr
+        try:
+            config = held.services.state.container_config(owner)
+            state = held.services.state.container_state(owner)
+        except NoSuchContainerError:  # removed by force, with the engine's help or without
+            break
+    networks = {
+        name: _network(name, state.network_status.get(name) or {}, config)
+        for name in sorted({**config.networks, **state.network_status})
+    }
+    only_default = list(networks) == [held.services.config.default_network]
+    first = next(iter(networks.values())) if only_default else {}
     settings: Document = {key: first.get(key, empty) for key, empty in _ADDRESS_KEYS.items()}
     settings |= {
         "Bridge": "",
@@ -169,7 +182,7 @@ def network_settings(held: LockedContainer) -> Document:
         "HairpinMode": False,
         "LinkLocalIPv6Address": "",
         "LinkLocalIPv6PrefixLen": 0,
-        "Ports": ports(held),
+        "Ports": ports(config),
         "SandboxKey": state.netns,
     }
     if networks:
@@ -189,7 +202,7 @@ _ADDRESS_KEYS: dict[str, Any] = {
 }
 
 
-def _network(name: str, status: Mapping[str, Any], held: LockedContainer) -> Document:
+def _network(name: str, status: Mapping[str, Any], config: ContainerConfig) -> Document:
     section: Document = dict(_ADDRESS_KEYS)
     interface: Mapping[str, Any] = next(iter((status.get("interfaces") or {}).values()), {})
     section["MacAddress"] = interface.get("mac_address", "")
@@ -204,8 +217,8 @@ def _network(name: str, status: Mapping[str, Any], held: LockedContainer) -> Doc
             }
         else:
             section |= {"IPAddress": address, "IPPrefixLen": int(length or 0), "Gateway": gateway}
-    options = held.config.networks.get(name)
-    aliases = [*(options.aliases if options is not None else ()), held.config.short_id]
+    options = config.networks.get(name)
+    aliases = [*(options.aliases if options is not None else ()), config.short_id]
     return {
         **section,
         "NetworkID": name,
@@ -216,16 +229,16 @@ def _network(name: str, status: Mapping[str, Any], held: LockedContainer) -> Doc
     }
 
 
-def ports(held: LockedContainer) -> Document:
+def ports(config: ContainerConfig) -> Document:
     """Port and protocol → where it is published, or None for one that is only exposed."""
     found: Document = {}
-    for number, protocols in held.config.exposed_ports.items():
+    for number, protocols in config.exposed_ports.items():
         for protocol in protocols:
             found[f"{number}/{protocol}"] = None
-    for mapping in held.config.port_mappings:
+    for mapping in config.port_mappings:
         for protocol in mapping.protocol.split(","):
             for offset in range(mapping.range or 1):
                 entry = {"HostIp": mapping.host_ip, "HostPort": str(mapping.host_port + offset)}
                 key = f"{mapping.container_port + offset}/{protocol}"
                 found[key] = [*(found.get(key) or ()), entry]
-    return found
+    return dict(sorted(found.items()))

@@ -221,7 +221,7 @@ def _bind(mount: Document) -> str:
 def _bindings(held: LockedContainer) -> Document:
     from libpod.container_internal.inspecting import ports
 
-    return {key: where for key, where in ports(held).items() if where}
+    return {key: where for key, where in ports(held.config).items() if where}
 
 
 def _tmpfs(template: Mapping[str, Any]) -> Document:

@@ -53,7 +53,7 @@ def stats(held: LockedContainer) -> ContainerStats:
         found = lifecycle.runtime_of(held).stats(bundle_for(held))
     except FileNotFoundError:
         return ContainerStats(id=held.id, name=held.name)  # it ended between our look and this one
-    received, sent = _network(held.state.pid) if held.state.netns else (0, 0)
+    received, sent = _network(held.state.pid) if _has_own_network(held) else (0, 0)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return ContainerStats(
         id=held.id,
@@ -69,6 +69,12 @@ def stats(held: LockedContainer) -> ContainerStats:
         network_input=received,
         network_output=sent,
     )
+
+
+def _has_own_network(held: LockedContainer) -> bool:
+    """Whether it has a network of its own or of another container, and not the host's."""
+    namespaces = held.config.spec.get("linux", {}).get("namespaces", ())
+    return any(item["type"] == "network" for item in namespaces)
 
 
 def _network(pid: int) -> tuple[int, int]:

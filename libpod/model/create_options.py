@@ -355,9 +355,9 @@ def _check_network(options: CreateOptions) -> None:
     fixed = options.ip or options.ip6 or options.mac_address or options.network_alias
     if fixed and not bridged:
         raise InvalidArgumentError(f"addresses and aliases need a bridge network, not {kind.value}")
-    if fixed and len(options.network.networks) > 1:
+    if (options.ip or options.ip6 or options.mac_address) and len(options.network.networks) > 1:
         raise InvalidArgumentError(
-            "an address, MAC address or alias cannot belong to several networks",
+            "an address or MAC address cannot belong to several networks",
             resolution="write them after the network's name: name:ip=…",
         )
     if options.ip and ":" in options.ip:

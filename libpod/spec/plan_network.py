@@ -19,7 +19,7 @@ from libpod.define.errors import InvalidArgumentError
 from libpod.model.container_config import NetworkOptions, PortMapping
 from libpod.model.create_options import CreateOptions
 from libpod.model.namespace_mode import NamespaceKind
-from libpod.model.network_request import parse_expose
+from libpod.model.network_request import PROTOCOLS, parse_expose
 from libpod.spec.plan_namespaces import PlannedNamespaces
 
 logger = logging.getLogger(__name__)
@@ -105,7 +105,31 @@ def published(
                 covered.add((protocol, port))
                 result.append(PortMapping(container_port=port, host_port=0, protocol=protocol))
     _check_clashes(result)
-    return tuple(result)
+    return joined(result)
+
+
+def joined(mappings: Sequence[PortMapping]) -> tuple[PortMapping, ...]:
+    """*mappings* in order, and those that continue one another made one: 80 and 81 are a range of two."""
+    order = sorted(
+        mappings,
+        key=lambda item: (PROTOCOLS.index(item.protocol), item.host_ip, item.host_port, item.container_port),
+    )
+    found: list[PortMapping] = []
+    for mapping in order:
+        before = found[-1] if found else None
+        if before is not None and mapping.host_port and _continues(before, mapping):
+            found[-1] = msgspec.structs.replace(before, range=before.range + mapping.range)
+        elif mapping != before:
+            found.append(mapping)
+    return tuple(found)
+
+
+def _continues(before: PortMapping, mapping: PortMapping) -> bool:
+    return (
+        (before.protocol, before.host_ip) == (mapping.protocol, mapping.host_ip)
+        and before.host_port + before.range == mapping.host_port
+        and before.container_port + before.range == mapping.container_port
+    )
 
 
 def _container_ports(mapping: PortMapping) -> range:
