@@ -77,9 +77,10 @@ def export(held: LockedContainer, sink: BinaryIO) -> None:
     with mounted_root(held) as root:
         # tar is the best keeper of odd names, links and attributes there is; it writes straight into the sink.
         tar = require_program("tar", purpose="export a container")
-        stream(
-            [tar, "--numeric-owner", "--xattrs", "--one-file-system", "-C", os.fspath(root), "-c", "."], sink
-        )
+        # Names as podman writes them, without a leading "./", and from a list, since one may begin with a dash.
+        names = b"\0".join(sorted(os.listdir(os.fsencode(root))))
+        words = [tar, "--numeric-owner", "--xattrs", "--one-file-system", "-C", os.fspath(root), "-c"]
+        stream([*words, "--null", "--verbatim-files-from", "-T", "-"], sink, stdin=names)
     held.emit(EventStatus.EXPORT)
 
 

@@ -85,8 +85,9 @@ class Services:
         self.require_open()
         if self._images is None:
             from libpod.image.local import LocalImages
+            from libpod.image.registries import read_registries
 
-            self._images = LocalImages(self.store)
+            self._images = LocalImages(self.store, read_registries())
         return self._images
 
     @property

@@ -145,14 +145,28 @@ def spawned(
             raise
 
 
-def stream(argv: Sequence[StrPath], sink: SupportsWrite, *, cwd: StrPath | None = None) -> None:
-    """Run a command and give what it prints to *sink* as it comes. Raises CommandError and ProgramMissingError."""
+def stream(
+    argv: Sequence[StrPath], sink: SupportsWrite, *, stdin: bytes = b"", cwd: StrPath | None = None
+) -> None:
+    """Run a command and give what it prints to *sink* as it comes; *stdin* is at hand in a file, whatever its size.
+
+    Raises CommandError and ProgramMissingError.
+    """
     import tempfile  # here, because every program of ours runs commands, and few let them write streams
 
     words = [os.fspath(word) for word in argv]
+    with tempfile.TemporaryFile() as given:
+        given.write(stdin)
+        given.seek(0)
+        _stream(words, sink, given, cwd)
+
+
+def _stream(words: Sequence[str], sink: SupportsWrite, given: IO[bytes], cwd: StrPath | None) -> None:
+    import tempfile
+
     with (
         tempfile.TemporaryFile() as errors,
-        spawned(words, stdout=subprocess.PIPE, stderr=errors, cwd=cwd) as child,
+        spawned(words, stdin=given, stdout=subprocess.PIPE, stderr=errors, cwd=cwd) as child,
     ):
         assert child.stdout is not None
         shutil.copyfileobj(child.stdout, sink, 1 << 20)
