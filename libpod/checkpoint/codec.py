@@ -1,15 +1,13 @@
 """Compression: chosen by suffix when writing, believed by magic bytes when reading.
 
     .tar              none     the only form containerd reads
-    .tar.gz .tgz      gzip     isal, several threads
+    .tar.gz .tgz      gzip     isal, several threads (`gzipping`)
     .tar.zst .tzst    zstd     libzstd's own worker threads
     anything else     zstd     as podman does
 
 bzip2 and xz are read, as podman reads them, and never written.
 
-isal's threaded writer stops its workers when the thread that opened it ends, after which a write would wait for ever.
-So a compressed output remembers its thread and refuses another one (InvalidStateError) instead of hanging. Reading is
-done in the caller's thread alone: a reader may move from one thread to another between two calls.
+An output or input may move from one thread to another between two calls.
 
 Levels: zstd 1 and isal 1. Measured on two cores with libraries and random data: zstd 1 packs 480 MB/s to 57 %, zstd 3
 307 MB/s to 54 %, isal 1 560 MB/s to 58 %; memory pages are worth speed, not the last per cent.
@@ -23,15 +21,13 @@ import enum
 import io
 import os
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any, BinaryIO, Protocol, cast
 
-from libpod.define.errors import ArchiveError, InvalidArgumentError, InvalidStateError
+from libpod.define.errors import ArchiveError, InvalidArgumentError
 
-_LEVELS = {"gzip": 1, "zstd": 1}
-_BLOCK = 1 << 20
+_ZSTD_LEVEL = 1
 _MAX_THREADS = 8
 
 
@@ -103,29 +99,28 @@ class ByteSource(Protocol):
 
 
 class CompressedOutput:
-    """Bytes in, compressed bytes into a file that stays open. Used by the thread that made it, and by no other."""
+    """Bytes in, compressed bytes into a file that stays open. Used by one thread at a time."""
 
     def __init__(self, raw: BinaryIO, kind: CompressionKind, *, threads: int | None = None) -> None:
         if not kind.can_write:
             raise InvalidArgumentError(f'"{kind}" cannot be written', resolution="use none, gzip or zstd")
-        self._thread = threading.get_ident()
         self._stream: Any = None
         self.kind = kind
         workers = threads or default_threads()
         if kind is CompressionKind.GZIP:
-            self._stream = _gzip_writer(raw, workers)
+            from libpod.checkpoint.gzipping import GzipWriter  # brings threads and a compressor
+
+            self._stream = GzipWriter(raw, workers)
         elif kind is CompressionKind.ZSTD:
             self._stream = _zstd_writer(raw, workers)
         self._write: Callable[[Any], object] = (raw if self._stream is None else self._stream).write
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Compress *data*."""
-        self._require_thread()
         self._write(data)
 
     def finish(self) -> None:
         """Write what is still in the compressor and its trailer; stops the worker threads."""
-        self._require_thread()
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
@@ -140,21 +135,6 @@ class CompressedOutput:
         except (OSError, ValueError):
             pass  # the disk that was full is still full; the first error is on its way to the caller
 
-    def _require_thread(self) -> None:
-        if threading.get_ident() != self._thread:
-            raise InvalidStateError("an archive is written by the thread that opened it, not by another")
-
-
-def _gzip_writer(raw: BinaryIO, threads: int) -> Any:
-    try:
-        from isal import igzip_threaded
-    except ImportError:
-        import gzip
-
-        return gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=_LEVELS["gzip"], mtime=0)
-    opened: Any = igzip_threaded.open
-    return opened(raw, "wb", compresslevel=_LEVELS["gzip"], threads=threads, block_size=_BLOCK)
-
 
 def _zstd_module() -> Any:
     if sys.version_info >= (3, 14):
@@ -167,7 +147,7 @@ def _zstd_module() -> Any:
 def _zstd_writer(raw: BinaryIO, threads: int) -> Any:
     zstd = _zstd_module()
     options = {
-        zstd.CompressionParameter.compression_level: _LEVELS["zstd"],
+        zstd.CompressionParameter.compression_level: _ZSTD_LEVEL,
         zstd.CompressionParameter.nb_workers: threads if threads > 1 else 0,
         zstd.CompressionParameter.checksum_flag: 1,
     }

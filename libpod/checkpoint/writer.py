@@ -13,8 +13,7 @@ file disappears with its descriptor. Between link and rename lies one system cal
 every reader ignores. Where the file system knows no O_TMPFILE the temporary name exists from the start, and a kill
 leaves it. Leaving the block without `commit` removes everything.
 
-The mode is 0600 from the first byte on: all memory of the processes is in the file. The writer belongs to the thread
-that opened it (see codec).
+The mode is 0600 from the first byte on: all memory of the processes is in the file.
 
 Covers: libpod/container_internal_common.go (exportCheckpoint, the outer tar)
 """
