@@ -36,6 +36,7 @@ from libpod.define.errors import (
     short,
 )
 from libpod.define.status import ContainerStatus
+from libpod.linux.file_locks import locked_file
 from libpod.model.container_config import ContainerConfig, NetworkOptions, PortMapping
 from libpod.network import ipam, names, texts
 from libpod.network.aardvark import find_aardvark
@@ -47,7 +48,7 @@ from libpod.network.hold import Holds
 from libpod.network.listeners import reserved, with_host_ports
 from libpod.network.ports import PortClaim, claims_of, first_conflict
 from libpod.network.status import NetworkStatus, StatusBlock
-from libpod.state.base import Claim
+from libpod.state.base import Claim, State
 
 ADDRESS, PORT = "address", "port"
 NETAVARK = "netavark"
@@ -279,6 +280,17 @@ def _claimed(
 ) -> dict[str, tuple[str, ...]]:
     """Network → addresses, all claimed together with the host ports."""
     state = held.services.state
+    with locked_file(held.services.paths.volatile / "addresses.lock"):
+        return _claimed_alone(held, state, config, networks)
+
+
+def _claimed_alone(
+    held: LockedContainer,
+    state: State,
+    config: ContainerConfig,
+    networks: Mapping[str, NetworkDefinition],
+) -> dict[str, tuple[str, ...]]:
+    """The lock spares many that start at once to choose the same address; that none gets it twice is the state's."""
     for _ in range(_ATTEMPTS):
         taken = state.claims(kind=ADDRESS)
         chosen = {

@@ -21,7 +21,6 @@ Covers: netavark src/network/bridge.rs, vlan.rs, src/commands/setup.rs, teardown
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
@@ -29,6 +28,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from libpod.define.errors import NetworkError, short
+from libpod.linux.file_locks import locked_file
 from libpod.linux.links import links as host_links
 from libpod.linux.namespaces import opened_namespace
 from libpod.network import strays, sysctls, wiring
@@ -287,20 +287,8 @@ class BridgeBackend(NetworkBackend):
         for link in idle:
             self.firewall.remove_network(link.alias.removeprefix(prefix))
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        path = self._run_directory / "network.lock"
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        try:
-            descriptor = os.open(path, flags, 0o600)
-        except FileNotFoundError:
-            self._run_directory.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, flags, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+    def _locked(self) -> contextlib.AbstractContextManager[None]:
+        return locked_file(self._run_directory / "network.lock")
 
 
 def _make_on_parent(host: Wiring, namespace: int, link: PlannedLink) -> None:

@@ -13,11 +13,10 @@ Covers: container-libs common/libnetwork/types/network.go, netavark/config.go (l
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import ipaddress
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from libpod.define.errors import (
     NetworkInUseError,
     NoSuchNetworkError,
 )
+from libpod.linux.file_locks import locked_file
 from libpod.linux.files import sync_directory, write_atomic
 
 BRIDGE, MACVLAN, IPVLAN = "bridge", "macvlan", "ipvlan"
@@ -247,15 +247,9 @@ class NetworkDefinitions:
             sync_directory(self.directory)
         return definition
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> contextlib.AbstractContextManager[None]:
         """Nobody else creates or removes a definition during the block."""
-        descriptor = os.open(self.directory / "networks.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+        return locked_file(self.directory / "networks.lock")
 
     def _path(self, name: str) -> Path:
         return self.directory / f"{name}.json"

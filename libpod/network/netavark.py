@@ -13,15 +13,14 @@ Covers: container-libs common/libnetwork/netavark (run.go, exec.go)
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from libpod.define.errors import CommandError, NetworkError, last_lines, short
+from libpod.linux.file_locks import locked_file
 from libpod.linux.links import links as links_of
 from libpod.linux.namespaces import (
     create_network_namespace,
@@ -152,16 +151,8 @@ class NetavarkBackend(NetworkBackend):
             details=last_lines(cause),
         )
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        self._run_directory.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        descriptor = os.open(self._run_directory / "network.lock", flags, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+    def _locked(self) -> contextlib.AbstractContextManager[None]:
+        return locked_file(self._run_directory / "network.lock")
 
 
 def options_text(request: ContainerNetwork, planned: Sequence[PlannedLink]) -> bytes:
