@@ -21,14 +21,11 @@ from pathlib import Path
 import msgspec
 
 from libpod.container_api import Container
-from libpod.container_internal import lifecycle, rootfs
-from libpod.container_internal.exec_sessions import remove_session
+from libpod.container_internal import rootfs
 from libpod.container_internal.held import LockedContainer
-from libpod.container_internal.locked import locked
 from libpod.container_internal.naming import is_taken
 from libpod.container_internal.removal import finish_removal, remove_container
 from libpod.container_internal.services import Services
-from libpod.container_internal.undertakings import Kind, undertaking
 from libpod.container_internal.undoing import Steps, undo, undoing
 from libpod.define.errors import (
     ContainerExistsError,
@@ -37,7 +34,6 @@ from libpod.define.errors import (
     InvalidArgumentError,
     LibpodError,
     NoSuchContainerError,
-    NoSuchPodError,
 )
 from libpod.define.ids import check_name, new_id
 from libpod.define.status import LIVE, ContainerStatus
@@ -310,36 +306,3 @@ def prune_containers(services: Services, *filters: Callable[[Container], bool]) 
             continue  # it began to run, is needed, or somebody else was faster
         removed.append(config.id)
     return removed
-
-
-def clean_up_after_exit(services: Services, ctr_id: str) -> None:
-    """What conmon's exit command does: restart by policy, clean up, and remove a container that asked for it.
-
-    Does nothing for a container that runs, or that is gone.
-    """
-    try:
-        with locked(services, ctr_id) as held:
-            restarted = lifecycle.after_exit(held)
-            over = held.status in {ContainerStatus.EXITED, ContainerStatus.STOPPED}
-            if restarted or not over or not held.config.auto_remove:
-                return
-            if held.state.checkpoint_path:
-                logger.warning("container %s is kept, because only it has its checkpoint", held.name)
-                return
-            with undertaking(services.paths.staging, Kind.REMOVAL, ctr_id):
-                held.update(status=ContainerStatus.REMOVING, removing_volumes=True)
-                finish_removal(held)
-    except (NoSuchContainerError, NoSuchPodError):
-        return
-    except ContainerInUseError as error:
-        logger.warning("container %s is not removed: %s", ctr_id[:12], error)
-
-
-def clean_up_after_exec(services: Services, ctr_id: str, session_id: str) -> None:
-    """What conmon's exit command does after a detached exec: forget the session. One that is gone is fine."""
-    try:
-        with locked(services, ctr_id) as held:
-            remove_session(held, session_id)
-            held.emit(EventStatus.EXEC_DIED)
-    except NoSuchContainerError:
-        return

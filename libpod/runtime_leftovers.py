@@ -18,7 +18,7 @@ from pathlib import Path
 
 import attrs
 
-from libpod import runtime_ctr
+from libpod import runtime_ended
 from libpod.container_internal import abandoned, lifecycle, user_mounts
 from libpod.container_internal.exec_sessions import is_alive
 from libpod.container_internal.held import LockedContainer
@@ -96,7 +96,7 @@ def put_right(services: Services, ctr_id: str) -> None:
     except NoSuchContainerError:
         return  # its removal is finished
     if over:
-        runtime_ctr.clean_up_after_exit(services, ctr_id)
+        runtime_ended.clean_up_after_exit(services, ctr_id)
 
 
 def _seen_in(held: LockedContainer, seen: Survey) -> Iterator[tuple[str, str, str]]:

@@ -11,7 +11,8 @@ from libpod.container_internal.launching import bundle_for
 from libpod.define.errors import InvalidStateError
 from libpod.define.status import ContainerStatus, Operation
 from libpod.model.event import EventStatus
-from libpod.oci.attach import DEFAULT_BUFFER, AttachStream
+from libpod.oci.attach import AttachStream
+from libpod.oci.base import DEFAULT_BUFFER
 
 
 def attach(held: LockedContainer, *, back_pressure: bool = False) -> AttachStream:

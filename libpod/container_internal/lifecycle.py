@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from libpod.container_internal import extra_mounts, graph, networking, rootfs, specification, volumes
+from libpod.container_internal import extra_mounts, graph, networking, rootfs, volumes
 from libpod.container_internal.exec_sessions import remove_sessions
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.launching import (
@@ -33,6 +34,9 @@ from libpod.model.event import EventStatus
 from libpod.model.times import ZERO_TIME, now
 from libpod.oci.base import OciRuntime
 
+if TYPE_CHECKING:
+    from libpod.container_internal import specification
+
 logger = logging.getLogger(__name__)
 
 Status = ContainerStatus
@@ -49,6 +53,8 @@ def init(held: LockedContainer, *, keep_restart_count: bool = False) -> None:
     A kill before the state is saved leaves a created container that nobody knows of; `launching` of the next init
     finds and removes it. Any failure is undone: the container is as it was before.
     """
+    from libpod.container_internal import specification  # who only gives a container back needs none of it
+
     held.require(Operation.INIT)
     graph.require_dependencies_running(held)
     rootfs.require_present(held)
@@ -88,6 +94,8 @@ def init(held: LockedContainer, *, keep_restart_count: bool = False) -> None:
 
 def prepare(held: LockedContainer) -> specification.Prepared:
     """Make network, mounts and volumes, noting each before the next; what is there already is used."""
+    from libpod.container_internal import specification
+
     network_status, netns = networking.set_up(held)
     if netns != held.state.netns or network_status != held.state.network_status:
         held.update(netns=netns, network_status=network_status)

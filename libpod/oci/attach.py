@@ -29,9 +29,8 @@ from types import TracebackType
 
 from libpod.define.errors import InvalidStateError, OciRuntimeError
 from libpod.linux import sockets
+from libpod.oci.base import DEFAULT_BUFFER
 
-DEFAULT_BUFFER = 16 * 1024 * 1024
-"""Bytes of output that are kept for a consumer that does not read for a while."""
 MAX_INPUT = 32768
 """The longest packet conmon reads whole."""
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from libpod.oci.launch import Launch
 
 __all__ = [
+    "DEFAULT_BUFFER",
     "Bundle",
     "DumpRequest",
     "ExecRequest",
@@ -44,6 +45,10 @@ __all__ = [
     "RestoreRequest",
     "RuntimeCapabilities",
 ]
+
+
+DEFAULT_BUFFER = 16 * 1024 * 1024
+"""Bytes of output that are kept for a consumer that does not read for a while."""
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
@@ -321,7 +326,7 @@ class OciRuntime(abc.ABC):
         """
 
     @abc.abstractmethod
-    def attach(self, bundle: Bundle, *, buffer: int | None = ...) -> AttachStream:
+    def attach(self, bundle: Bundle, *, buffer: int | None = DEFAULT_BUFFER) -> AttachStream:
         """Connect to the streams of a created or running container."""
 
     @abc.abstractmethod

@@ -8,29 +8,14 @@ Covers: oci_conmon.go, oci_conmon_common.go, oci_conmon_linux.go
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from libpod.define.errors import CommandError
-from libpod.linux import cgroup_stats, cgroups, process
-from libpod.oci import (
-    arguments,
-    checkpointing,
-    control,
-    deleting,
-    discovery,
-    ending,
-    execution,
-    freezing,
-    launch,
-    leftovers,
-    starting,
-    state_files,
-)
-from libpod.oci.attach import DEFAULT_BUFFER, AttachStream
+from libpod.linux import cgroups
+from libpod.oci import deleting, ending, leftovers, state_files
 from libpod.oci.base import (
+    DEFAULT_BUFFER,
     Bundle,
     DumpRequest,
     ExecRequest,
@@ -41,8 +26,15 @@ from libpod.oci.base import (
     RestoreRequest,
     RuntimeCapabilities,
 )
-from libpod.oci.errors import Phase, log_text, runtime_error
 from libpod.oci.programs import Programs, child_environment
+
+# The other subjects are loaded by the methods that need them: a clean-up needs no terminals, a run no CRIU.
+if TYPE_CHECKING:
+    from libpod.linux.cgroup_stats import CgroupStats
+    from libpod.oci.attach import AttachStream
+    from libpod.oci.execution import ExecProcess
+    from libpod.oci.freezing import Frozen
+    from libpod.oci.launch import Launch
 
 
 class ConmonRuntime(OciRuntime):
@@ -74,11 +66,15 @@ class ConmonRuntime(OciRuntime):
 
     @property
     def capabilities(self) -> RuntimeCapabilities:
+        from libpod.oci import discovery
+
         return discovery.probe(self._programs.runtime)
 
     @property
     def conmon_version(self) -> str:
         """conmon's version; NotSupportedError when it is too old."""
+        from libpod.oci import discovery
+
         return discovery.conmon_version(self._programs.conmon)
 
     def remove_leftovers(self, bundle: Bundle) -> None:
@@ -91,7 +87,9 @@ class ConmonRuntime(OciRuntime):
         *,
         pass_fds: Sequence[int] = (),
         preserve_fds: Sequence[int] = (),
-    ) -> contextlib.AbstractContextManager[launch.Launch]:
+    ) -> contextlib.AbstractContextManager[Launch]:
+        from libpod.oci import launch
+
         return launch.launching(self._programs, bundle, restore, pass_fds=pass_fds, preserve_fds=preserve_fds)
 
     def rediscover(self, bundle: Bundle) -> Launched | None:
@@ -103,6 +101,8 @@ class ConmonRuntime(OciRuntime):
         return state is not None and state.started
 
     def start(self, bundle: Bundle, launched: Launched) -> None:
+        from libpod.oci import starting
+
         starting.start(self._programs, bundle, launched)
 
     def signal(self, bundle: Bundle, init: ProcessIdentity, signal: int, *, everyone: bool = False) -> bool:
@@ -116,12 +116,23 @@ class ConmonRuntime(OciRuntime):
         )
 
     def pause(self, bundle: Bundle) -> None:
+        from libpod.oci import freezing
+
         freezing.pause(self._programs, bundle)
 
     def resume(self, bundle: Bundle) -> None:
+        from libpod.oci import freezing
+
         freezing.resume(self._programs, bundle)
 
     def update(self, bundle: Bundle, resources: Mapping[str, Any]) -> None:
+        import json
+
+        from libpod.define.errors import CommandError
+        from libpod.linux import process
+        from libpod.oci import arguments
+        from libpod.oci.errors import Phase, log_text, runtime_error
+
         argv = arguments.runtime_args(self._programs.runtime, bundle, log=False, systemd=True)
         argv += ["--log-format=json", "update", "--resources", "-", bundle.id]
         try:
@@ -144,18 +155,30 @@ class ConmonRuntime(OciRuntime):
         return ending.wait_exit(bundle, launched, timeout)
 
     def monitor_alive(self, bundle: Bundle, conmon: ProcessIdentity) -> bool:
-        return conmon.alive() if conmon.start_time else control.listening(bundle.control_fifo)
+        if conmon.start_time:
+            return conmon.alive()
+        from libpod.oci import control
 
-    def freezing(self, bundle: Bundle) -> contextlib.AbstractContextManager[freezing.Frozen]:
+        return control.listening(bundle.control_fifo)
+
+    def freezing(self, bundle: Bundle) -> contextlib.AbstractContextManager[Frozen]:
+        from libpod.oci import freezing
+
         return freezing.freezing(bundle)
 
     def checkpoint(self, bundle: Bundle, request: DumpRequest, launched: Launched) -> int:
+        from libpod.oci import checkpointing
+
         return checkpointing.checkpoint(self._programs, bundle, request, launched)
 
     def attach(self, bundle: Bundle, *, buffer: int | None = DEFAULT_BUFFER) -> AttachStream:
+        from libpod.oci.attach import AttachStream
+
         return AttachStream.connect(bundle.attach_socket, f"container {bundle.name}", buffer=buffer)
 
     def resize(self, bundle: Bundle, rows: int, columns: int) -> None:
+        from libpod.oci import control
+
         control.resize(
             bundle.control_fifo,
             f"container {bundle.name}",
@@ -165,9 +188,13 @@ class ConmonRuntime(OciRuntime):
         )
 
     def reopen_log(self, bundle: Bundle) -> None:
+        from libpod.oci import control
+
         control.reopen_log(bundle.control_fifo, f"container {bundle.name}")
 
-    def exec(self, bundle: Bundle, request: ExecRequest) -> execution.ExecProcess:
+    def exec(self, bundle: Bundle, request: ExecRequest) -> ExecProcess:
+        from libpod.oci import execution
+
         return execution.start(self._programs, bundle, request)
 
     def processes(self, bundle: Bundle) -> list[int]:
@@ -177,7 +204,9 @@ class ConmonRuntime(OciRuntime):
         state = state_files.read_state(root / bundle.id) if root is not None else None
         return [state.init.pid] if state is not None and state.init.alive() else []
 
-    def stats(self, bundle: Bundle) -> cgroup_stats.CgroupStats:
+    def stats(self, bundle: Bundle) -> CgroupStats:
+        from libpod.linux import cgroup_stats
+
         return cgroup_stats.read(cgroups.group_path(bundle.cgroup_path))
 
 

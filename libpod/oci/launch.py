@@ -34,8 +34,8 @@ from libpod.linux import inotify, pidfd, sockets
 from libpod.linux.pidfd import ProcessIdentity
 from libpod.linux.process import DEVNULL, Child, spawned
 from libpod.oci import arguments, reports
-from libpod.oci.attach import DEFAULT_BUFFER, AttachStream
-from libpod.oci.base import Bundle, Launched, RestoreRequest
+from libpod.oci.attach import AttachStream
+from libpod.oci.base import DEFAULT_BUFFER, Bundle, Launched, RestoreRequest
 from libpod.oci.deleting import delete
 from libpod.oci.errors import Phase, read_log, runtime_error
 from libpod.oci.leftovers import (
