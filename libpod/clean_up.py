@@ -18,6 +18,7 @@ import os
 import sys
 
 from libpod.define.errors import LibpodError
+from libpod.engine_paths import OWN_DIRECTORY
 
 logger = logging.getLogger("libpod.clean_up")
 
@@ -28,7 +29,8 @@ def main() -> int:
     gc.set_threshold(50_000)
     document, ctr_id, *session = sys.argv[1:]
     opening = json.loads(document)
-    if not os.path.isdir(opening["settings"].get("graph_root", "/")):
+    graph_root = opening["settings"].get("graph_root")
+    if graph_root and not os.path.isdir(os.path.join(graph_root, OWN_DIRECTORY, "state")):
         return 0  # somebody deleted the whole engine, and opening it would make it anew
     os.environ.update(opening["environ"])
     _log_to_syslog()

@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from libpod.container_internal.exec_sessions import is_alive
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.launching import bundle_for, bundle_of, identity_of_conmon, identity_of_init
 from libpod.container_internal.locked import taken
+from libpod.container_internal.monitors import MOMENT, PATIENCE, end_monitor
 from libpod.container_internal.removal import removes_itself
 from libpod.container_internal.services import Services
 from libpod.define.errors import LibpodError, LockError, NoSuchContainerError, short
@@ -37,9 +37,6 @@ from libpod.runtime_traces import Survey, Trace
 logger = logging.getLogger(__name__)
 
 Status = ContainerStatus
-_PATIENCE = 10.0
-_MOMENT = 1.0
-"""Seconds that a monitor may take to end by itself."""
 _RESTING = frozenset({Status.CONFIGURED, Status.EXITED, Status.UNKNOWN})
 
 
@@ -199,7 +196,7 @@ def _monitor_stays(held: LockedContainer, seen: Survey) -> bool | None:
     stays = None
     for trace in seen.of(held.id, "monitor"):
         assert trace.process is not None
-        stays = not pidfd.wait_end(trace.process, _MOMENT) or stays or False
+        stays = not pidfd.wait_end(trace.process, MOMENT) or stays or False
     return stays
 
 
@@ -234,7 +231,7 @@ def strays(services: Services, seen: Survey) -> Iterator[Problem]:
     for ctr_id, traces in seen.unknown.items():
         fix = functools.partial(remove_traces, services, ctr_id, tuple(traces))
         for trace in traces:
-            if trace.process is not None and pidfd.wait_end(trace.process, _MOMENT):
+            if trace.process is not None and pidfd.wait_end(trace.process, MOMENT):
                 continue  # it had done its work
             yield Problem(
                 kind=_KIND_OF_TRACE.get(trace.kind, trace.kind),
@@ -251,7 +248,7 @@ def remove_traces(services: Services, ctr_id: str, traces: tuple[Trace, ...]) ->
     """End and remove all that is there of a container that has no record."""
     for trace in traces:
         if trace.process is not None:
-            _end_monitor(trace.process)
+            end_monitor(trace.process)
             # Its last words, which were not there when we looked.
             remove_tree(services.paths.exit_file(ctr_id))
             remove_tree(services.paths.persist(ctr_id))
@@ -271,17 +268,7 @@ def remove_traces(services: Services, ctr_id: str, traces: tuple[Trace, ...]) ->
             services.store.delete_container(ctr_id)
         elif trace.kind == "cgroup":
             cgroups.kill_all(trace.name)
-            cgroups.remove(trace.name, timeout=_PATIENCE)
-
-
-def _end_monitor(monitor: pidfd.ProcessIdentity) -> None:
-    """Kill what it watches; it ends by itself then, or is killed too."""
-    for child in pidfd.children(monitor):
-        pidfd.send_signal(child, signal.SIGKILL)
-        pidfd.wait_end(child, _PATIENCE)
-    if not pidfd.wait_end(monitor, _MOMENT):
-        pidfd.send_signal(monitor, signal.SIGKILL)
-        pidfd.wait_end(monitor, _PATIENCE)
+            cgroups.remove(trace.name, timeout=PATIENCE)
 
 
 def _unmount(point: str) -> None:

@@ -14,9 +14,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from libpod import runtime_check, runtime_volume
+from libpod.container_internal.monitors import PATIENCE, monitors
 from libpod.container_internal.removal import remove_container
 from libpod.container_internal.services import Services
 from libpod.define.errors import ContainerInUseError, NoSuchVolumeError
+from libpod.linux import pidfd
 from libpod.linux.files import remove_tree
 from libpod.pod_api import Pod
 
@@ -33,6 +35,9 @@ def reset(services: Services) -> None:
         except NoSuchVolumeError:
             continue
     runtime_check.check(services, repair=True, thorough=False)
+    for monitor in list(monitors(services)):
+        # What it runs at its end would make the directories anew.
+        pidfd.wait_end(monitor.process, PATIENCE)
     paths = services.paths
     custom = paths.volume_path
     services.close()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import attrs
 
-from libpod.container_internal.exit_command import START
+from libpod.container_internal.monitors import monitors
 from libpod.container_internal.services import Services
 from libpod.container_internal.undertakings import Undertaking, undertakings
 from libpod.define.ids import is_full_id
@@ -104,7 +104,11 @@ def survey(services: Services) -> Survey:
 
 def _traces(services: Services, cleaning: set[str]) -> Iterator[Trace]:
     paths = services.paths
-    yield from _processes(services, cleaning)
+    for found in monitors(services):
+        if found.kind == "exit command":
+            cleaning.add(found.container)
+        else:
+            yield Trace(found.kind, found.container, f"process {found.process.pid}", found.process)
     for kind, directory in (
         ("namespace", paths.netns_directory),
         ("exit file", paths.exits),
@@ -120,26 +124,6 @@ def _traces(services: Services, cleaning: set[str]) -> Iterator[Trace]:
                 yield Trace("runtime entry", name, str(paths.volatile / "oci" / runtime / name))
     yield from _directories_and_mounts(services)
     yield from _cgroups(services)
-
-
-def _processes(services: Services, cleaning: set[str]) -> Iterator[Trace]:
-    exits, run_root = os.fsencode(services.paths.exits), os.fsencode(services.paths.run_root) + b"/"
-    start = START.encode()
-    for name in os.listdir("/proc"):
-        if not name.isdecimal():
-            continue
-        try:
-            words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")[:-1]
-        except OSError:
-            continue  # it ended
-        if start in words and os.fsencode(services.paths.graph_root) in b" ".join(words):
-            cleaning.update(word.decode() for word in words[-2:] if len(word) == 64)
-        elif b"--exit-dir" in words and b"-c" in words:
-            place = words[words.index(b"--exit-dir") + 1]
-            ctr_id = words[words.index(b"-c") + 1].decode(errors="replace")
-            if is_full_id(ctr_id) and (place == exits or place.startswith(run_root)):
-                kind = "monitor" if b"-e" not in words else "exec monitor"
-                yield Trace(kind, ctr_id, f"process {name}", ProcessIdentity.of(int(name)))
 
 
 def _directories_and_mounts(services: Services) -> Iterator[Trace]:

@@ -32,6 +32,7 @@ from libpod.container_internal import lifecycle, networking, settling, user_moun
 from libpod.container_internal.exec_sessions import directory_of, is_alive, remove_session
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.launching import bundle_for
+from libpod.container_internal.monitors import end_monitor, monitors
 from libpod.container_internal.services import Services
 from libpod.container_internal.sync import sync
 from libpod.define.errors import LibpodError, NoSuchContainerError, OciRuntimeError
@@ -108,6 +109,11 @@ def settle_live(held: LockedContainer) -> None:
 def settle_resting(held: LockedContainer) -> None:
     """A container that must not have anything: processes ended, network, mounts and sessions given back."""
     runtime, bundle = lifecycle.runtime_of(held), bundle_for(held)
+    if runtime.monitor_alive(bundle, ProcessIdentity(0, 0)) and runtime.rediscover(bundle) is None:
+        # It watches something of which the runtime's own notes are gone.
+        for monitor in monitors(held.services):
+            if monitor.container == held.id and monitor.kind != "exit command":
+                end_monitor(monitor.process)
     lifecycle.remove_unrecorded(held, runtime)
     # The runtime may know it without a process, and a cgroup may be there without the runtime.
     forget_in_runtime(held.services, runtime, bundle, held.config.runtime)

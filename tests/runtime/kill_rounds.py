@@ -71,7 +71,7 @@ class Worker:
         assert listed is not None
         container = self.runtime.container(listed.id)
         state = container.state()
-        verbs = [name for name, wanted in _VERBS.items() if wanted(state.status, state.checkpointed)]
+        verbs = [name for name, wanted in _VERBS.items() if wanted(state.status, bool(state.checkpointed and state.checkpoint_path))]
         verb = self.choose.choice(verbs)
         subject = {"id": container.id}
         if verb == "rename":
