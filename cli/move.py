@@ -113,7 +113,9 @@ def restore(args: argparse.Namespace, session: Session) -> int:
     names = chosen(args, session, of_all=lambda item: item.state.checkpointed and item.status is checkpointed)
 
     def wake(name: str) -> str | None:
-        container, report = session.runtime.restore_with_report(name, name=args.name or None, **fields)
+        # A name that is no container's may be that of a checkpoint image.
+        source = {"container": name} if session.runtime.has_container(name) else {"image": name}
+        container, report = session.runtime.restore_with_report(**source, name=args.name or None, **fields)
         reports.append(report)
         return None if args.print_stats else container.id if args.all or args.latest else name
 

@@ -202,6 +202,7 @@ class Runtime:
     ) -> Container:
         """Wake a container from its own checkpoint, or a new one from the archive *import_*; returns it.
 
+        With `image=NAME` the new one comes from a checkpoint image, which `checkpoint(create_image=NAME)` makes.
         *options* are fields of `RestoreOptions`. A failed import leaves nothing behind. The report of the last restore
         is in `Container.restore_report`. Raises RestoreError, ArchiveError, NoSuchImageError, ContainerExistsError.
         Upstream: `Restore`, `pkg/checkpoint/checkpoint_restore.go`.
@@ -226,6 +227,10 @@ class Runtime:
         if wanted.is_import:
             if container is not None:
                 raise InvalidArgumentError("a container to wake and an archive exclude each other")
+            if wanted.image:
+                from libpod import runtime_import_image
+
+                return runtime_import_image.restore_image(self._services, wanted)
             return runtime_import.restore_import(self._services, wanted)
         if container is None:
             raise InvalidArgumentError(

@@ -81,7 +81,7 @@ def restore_import(services: Services, options: RestoreOptions) -> tuple[Contain
             nonlocal unpacked
             with timeline.phase(UNPACKING):
                 unpacked = unpacked_whole(archive)
-                _require_volumes(unpacked, config, options)
+                require_volumes(unpacked, config, options)
             return unpacked
 
         stack.enter_context(restoring.translated(config.name, timeline))
@@ -146,7 +146,7 @@ def judge(
     Pure but for look-ups: nothing is made. Raises ArchiveError, ContainerExistsError, VolumeExistsError,
     NoSuchImageError, RestoreError.
     """
-    shown = str(options.import_)
+    shown = options.image or str(options.import_)
     document = documents.read_config(head.config, archive=shown)
     spec = documents.read_spec(head.spec, archive=shown)
     try:
@@ -215,7 +215,7 @@ def _making_room(staging: Path) -> Iterator[None]:
         raise
 
 
-def _require_volumes(unpacked: UnpackedArchive, config: ContainerConfig, options: RestoreOptions) -> None:
+def require_volumes(unpacked: UnpackedArchive, config: ContainerConfig, options: RestoreOptions) -> None:
     """A volume that is silently empty is a loss that nobody notices."""
     missing = [name for name in config.volume_names if not unpacked.has(members.volume_member(name))]
     if missing and not options.ignore_volumes:

@@ -69,6 +69,7 @@ FREEZING = "freezing its processes and dumping their memory"
 GATHERING = "looking at its files"
 COPYING = "copying its changed files"
 PACKING = "writing the archive"
+STORING = "storing the checkpoint image"
 ENDING = "ending its processes"
 RELEASING = "giving back its network and mounts"
 
@@ -96,10 +97,10 @@ def checkpoint(held: LockedContainer, options: CheckpointOptions) -> CheckpointR
             with _translated(held, timeline):
                 _make_fresh(held, images)
                 held.update(checkpointing=True)
-                if options.keeps_running or (options.export is not None and not options.tcp_established):
+                if options.keeps_running or (options.moves and not options.tcp_established):
                     dump = _standing(held, options, runtime, bundle, images, timeline, spool)
                 else:
-                    dump = _ended(held, options, runtime, bundle, images, timeline)
+                    dump = _ended(held, options, runtime, bundle, images, timeline, spool)
         except BaseException as error:
             undo(error, lambda: _forget_attempt(held, images))
             raise
@@ -122,7 +123,8 @@ def checkpoint(held: LockedContainer, options: CheckpointOptions) -> CheckpointR
         downtime=downtime,
         phases=timeline.phases,
         statistics=statistics,
-        archive=dump.archive,
+        archive=dump.archive if options.export is not None else None,
+        image=options.create_image,
     )
 
 
@@ -146,7 +148,7 @@ def _standing(
             took = runtime.checkpoint(
                 bundle, _request(images, bundle, options, leave_running=True), launched_of(held.state)
             )
-        if options.export is not None:
+        if options.moves:
             with timeline.phase(GATHERING):
                 await_log(held)
                 export = exporting.gather(held, options, images=images)
@@ -157,7 +159,7 @@ def _standing(
             frozen.thaw()
         frozen_for = timeline.total - before
         if export is not None:
-            archive = _pack(export, options, timeline)
+            archive = _pack(held, export, options, timeline, spool)
         if not options.keeps_running:
             _end(held, runtime, bundle, frozen, archive, timeline)
     return _Dump(images=images, took=took, export=export, archive=archive, frozen_for=frozen_for)
@@ -170,6 +172,7 @@ def _ended(
     bundle: Bundle,
     images: Path,
     timeline: Timeline,
+    spool: Path,
 ) -> _Dump:
     """Dump and end it in one; wake it from the images when packing fails."""
     before = timeline.total
@@ -179,11 +182,11 @@ def _ended(
             bundle, _request(images, bundle, options, leave_running=False), launched_of(held.state)
         )
     archive = export = None
-    if options.export is not None:
+    if options.moves:
         try:
             with timeline.phase(GATHERING):
                 export = exporting.gather(held, options, images=images)
-            archive = _pack(export, options, timeline)
+            archive = _pack(held, export, options, timeline, spool)
         except BaseException as error:
             undo(error, lambda: _wake_again(held, images, options))
             raise
@@ -203,14 +206,27 @@ def _request(images: Path, bundle: Bundle, options: CheckpointOptions, *, leave_
     )
 
 
-def _pack(export: exporting.Export, options: CheckpointOptions, timeline: Timeline) -> ArchiveSummary:
-    assert options.export is not None
-    compression = compression_for(options.export, options.compress)
+def _pack(
+    held: LockedContainer,
+    export: exporting.Export,
+    options: CheckpointOptions,
+    timeline: Timeline,
+    spool: Path,
+) -> ArchiveSummary:
+    """Write the archive; with `create_image` it becomes the layer of an image and has no place of its own."""
+    target = options.export or spool / "layer.tar"
+    compression = compression_for(target, options.compress)
     with timeline.phase(PACKING):
-        require_space(options.export, export.size, compression)
-        with ArchiveWriter.open(options.export, compression) as writer:
+        require_space(target, export.size, compression)
+        with ArchiveWriter.open(target, compression) as writer:
             exporting.write(export, writer)
-            return writer.commit()
+            summary = writer.commit()
+    if options.create_image:
+        from libpod.container_internal import checkpoint_images
+
+        with timeline.phase(STORING):
+            checkpoint_images.store_image(held, target, options.create_image)
+    return summary
 
 
 def _end(
@@ -251,7 +267,7 @@ def _mark_as_ended(held: LockedContainer, options: CheckpointOptions) -> None:
     """The checkpoint is durable, and the processes are dead: the state says so before anything is given back."""
     bundle = bundle_for(held)
     # A container that removes itself goes now; its checkpoint is in the archive.
-    keeps_images = options.export is None or (options.keep and not held.config.auto_remove)
+    keeps_images = not options.moves or (options.keep and not held.config.auto_remove)
     held.update(
         status=ContainerStatus.STOPPED,
         checkpointing=False,
@@ -321,7 +337,7 @@ def _tidy(held: LockedContainer, options: CheckpointOptions) -> None:
     if not options.keep:
         for name in (members.DUMP_LOG, members.STATS_DUMP):
             (directory / name).unlink(missing_ok=True)
-    if options.export is not None and not options.keep and not options.pre_checkpoint:
+    if options.moves and not options.keep and not options.pre_checkpoint:
         remove_tree(directory / members.CHECKPOINT_DIR)
 
 

@@ -32,7 +32,7 @@ from libpod.network.ports import parse_port_mappings
 def require_checkpoint(held: LockedContainer, options: CheckpointOptions) -> None:
     """Raise what stands in the way, before the container is touched."""
     config = held.config
-    moving = options.export is not None or bool(options.create_image)
+    moving = options.moves
     if config.auto_remove and not moving and not options.keeps_running:
         raise InvalidStateError(
             f"container {held.name} removes itself when it ends, and its checkpoint would go with it",

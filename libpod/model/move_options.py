@@ -46,7 +46,6 @@ class CheckpointOptions:
     progress: Progress | None = attrs.field(default=None, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        moving = self.export is not None or bool(self.create_image)
         if self.export is not None and self.create_image:
             raise InvalidArgumentError(
                 "export and create_image exclude each other", resolution="choose one of them"
@@ -57,12 +56,17 @@ class CheckpointOptions:
                 resolution=f"use one of {', '.join(COMPRESSIONS)}",
             )
         for name in ("ignore_rootfs", "ignore_volumes"):
-            if getattr(self, name) and not moving:
+            if getattr(self, name) and not self.moves:
                 raise InvalidArgumentError(f"{name} only makes sense for an export", resolution="set export")
         if self.compress is not None and self.export is None:
             raise InvalidArgumentError("compress only makes sense for an export", resolution="set export")
         if self.pre_checkpoint and self.with_previous:
             raise InvalidArgumentError("pre_checkpoint and with_previous exclude each other")
+
+    @property
+    def moves(self) -> bool:
+        """Whether the checkpoint leaves the container's directory, for an archive or an image."""
+        return self.export is not None or bool(self.create_image)
 
     @property
     def keeps_running(self) -> bool:

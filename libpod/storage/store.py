@@ -254,6 +254,10 @@ class Store:
         """The directories of the image's layers, nearest first."""
         return list(content.stack(self._parts, containers.require(self._parts, ctr_id).layer_id).lowers)
 
+    def layer_directory(self, layer_id: str) -> Path:
+        """The directory with the files of one layer."""
+        return content.stack(self._parts, layer_id).upper
+
     def container_size(self, ctr_id: str) -> int:
         """The bytes in the container's own layer."""
         return content.layer_size(self._parts, containers.require(self._parts, ctr_id).layer_id)
