@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 
+import libpod
 from libpod_cli.choose import chosen, declare_choice, declare_latest, one
 from libpod_cli.formatting import dump, is_json
 from libpod_cli.parser import Parser, UsageError
@@ -68,10 +70,20 @@ def _diff_flags(parser: Parser) -> None:
     declare_latest(parser)
 
 
-@verb("[options] CONTAINER", _diff_flags, most=1)
+@verb("[options] CONTAINER|IMAGE [CONTAINER|IMAGE]", _diff_flags, most=2)
 def diff(args: argparse.Namespace, session: Session) -> int:
-    """Show what a container changed"""
-    found = one(args, session).diff()
+    """Show what a container or image changed, or what is different in it from another"""
+    if len(args.arguments) == 2:
+        found = session.runtime.diff(*args.arguments)
+    elif args.latest or not args.arguments:
+        found = one(args, session).diff()
+    else:
+        found = session.runtime.diff(args.arguments[0])
+    return show_changes(found, args)
+
+
+def show_changes(found: Sequence[libpod.Change], args: argparse.Namespace) -> int:
+    """Changes as podman prints them."""
     if args.format:
         if not is_json(args.format):
             raise UsageError('only "json" is a format of diff')

@@ -152,12 +152,15 @@ def load(args: argparse.Namespace, session: Session) -> int:
     """Load images from an archive"""
     if not args.input and sys.stdin.isatty():
         raise UsageError("an archive is not read from a terminal: redirect the input, or give --input")
-    for image in session.runtime.load_images(args.input or sys.stdin.buffer):
+    with drawn(quiet=args.quiet) as bars:
+        loaded = session.runtime.load_images(args.input or sys.stdin.buffer, progress=blobs(bars))
+    for image in loaded:
         print(f"Loaded image: {image.name or image.id}")
     return 0
 
 
 def _pull_flags(parser: Parser) -> None:
+    parser.switch("-a", "--all-tags", help="every tag the registry has of it")
     parser.text("--platform", help="OS/ARCH[/VARIANT]")
     parser.text("--policy", default="always", help="always, missing, newer or never")
     parser.switch("-q", "--quiet", help="no progress")
@@ -200,6 +203,9 @@ def pull(args: argparse.Namespace, session: Session) -> int:
         if not args.quiet:
             print(f"Trying to pull {name}...", file=sys.stderr, flush=True)
         with drawn(quiet=args.quiet) as bars:
+            if args.all_tags:
+                pulled = session.runtime.pull_all_tags(name, progress=blobs(bars), **options)
+                return "\n".join(image.id for image in pulled)
             return session.runtime.pull(name, policy=args.policy, progress=blobs(bars), **options).id
 
     return session.each(args.arguments, fetch, "pull")
@@ -218,14 +224,16 @@ def _push_flags(parser: Parser) -> None:
 @verb("[options] IMAGE [DESTINATION]", _push_flags, least=1, most=2)
 def push(args: argparse.Namespace, session: Session) -> int:
     """Copy an image to a registry or another place"""
-    digest = session.runtime.push(
-        *args.arguments,
-        compression=args.compression_format,
-        format=args.format,
-        remove_signatures=args.remove_signatures,
-        sign_by=args.sign_by,
-        **registry_options(args),
-    )
+    with drawn(quiet=args.quiet) as bars:
+        digest = session.runtime.push(
+            *args.arguments,
+            compression=args.compression_format,
+            format=args.format,
+            remove_signatures=args.remove_signatures,
+            sign_by=args.sign_by,
+            progress=blobs(bars),
+            **registry_options(args),
+        )
     if args.digestfile:
         with open(args.digestfile, "w") as stream:
             stream.write(digest)
@@ -250,13 +258,15 @@ def save(args: argparse.Namespace, session: Session) -> int:
     """Write images into an archive"""
     if not args.output and sys.stdout.isatty():
         raise UsageError("an archive is not written to a terminal: redirect the output, or give --output")
-    session.runtime.save_images(
-        args.arguments,
-        args.output or sys.stdout.buffer,
-        format=args.format,
-        compress=args.compress,
-        uncompressed=args.uncompressed,
-    )
+    with drawn(quiet=args.quiet) as bars:
+        session.runtime.save_images(
+            args.arguments,
+            args.output or sys.stdout.buffer,
+            format=args.format,
+            compress=args.compress,
+            uncompressed=args.uncompressed,
+            progress=blobs(bars),
+        )
     return 0
 
 

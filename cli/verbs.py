@@ -59,11 +59,12 @@ def verb(
 
 TABLE: dict[str, tuple[str, str]] = {
     "attach": ("inside", "Connect to the streams of a running container"),
+    "build": ("image_files", "Build an image from a Containerfile"),
     "checkpoint": ("move", "Freeze running containers, into their directories or into an archive"),
     "commit": ("files", "Make an image of a container's changes"),
     "cp": ("files", "Copy files between containers and the host"),
     "create": ("create", "Make a container without starting it"),
-    "diff": ("files", "Show what a container changed"),
+    "diff": ("files", "Show what a container or image changed, or what is different in it from another"),
     "events": ("system", "Show what happened, or happens"),
     "exec": ("inside", "Run a command in a running container"),
     "export": ("files", "Write a container's root file system as a tar"),
@@ -107,9 +108,13 @@ TABLE: dict[str, tuple[str, str]] = {
     "container exists": ("containers", "Whether there is such a container"),
     "container inspect": ("inspect", "Show everything about containers"),
     "container prune": ("lifecycle", "Remove all containers that do not run"),
+    "image diff": ("image_files", "Show what an image changed, or what is different in it from another"),
     "image exists": ("images", "Whether there is such an image"),
     "image inspect": ("inspect", "Show everything about images"),
+    "image mount": ("image_files", "Mount the root file system of images, or list those that are mounted"),
     "image prune": ("images", "Remove images that nothing needs"),
+    "image tree": ("image_files", "Draw the layers of an image"),
+    "image unmount": ("image_files", "Undo image mount"),
     "network connect": ("networks", "Connect a container to a network"),
     "network create": ("networks", "Make a network"),
     "network disconnect": ("networks", "Disconnect a container from a network"),
@@ -152,7 +157,7 @@ _SHARED = {
         "pause", "port", "ps", "rename", "restart", "restore", "rm", "run", "start", "stats", "stop", "top", "unmount",
         "unpause", "update", "wait",
     ),
-    "image": ("history", "import", "load", "pull", "push", "save", "search", "tag", "untag"),
+    "image": ("build", "history", "import", "load", "pull", "push", "save", "search", "tag", "untag"),
 }  # fmt: skip
 """Top-level verbs that stand in a group too, under the same name."""
 
@@ -164,6 +169,7 @@ ALIASES = {
     "image ls": "images",
     "image list": "images",
     "image rm": "rmi",
+    "image umount": "image unmount",
     "network list": "network ls",
     "network remove": "network rm",
     "pod list": "pod ps",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from libpod.container_api import Container
     from libpod.container_internal.copying import PathStat
     from libpod.container_internal.executing import ExecHandle, ExecResult
+    from libpod.container_internal.files import ContainerSize
     from libpod.container_internal.logs import LogLine, LogOptions
     from libpod.container_internal.stats import ContainerStats
     from libpod.define.errors import (
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
     from libpod.runtime_listing import Listed
     from libpod.runtime_migrate import MigrationReport
     from libpod.runtime_renumber import LockInfo
+    from libpod.storage.changes import Change
     from libpod.version import version_document
     from libpod.volume import Volume
 
@@ -101,6 +103,7 @@ _HOMES = {
     "AmbiguousNameError": "define.errors",
     "ArchiveError": "define.errors",
     "AttachStream": "oci.attach",
+    "Change": "storage.changes",
     "CheckReport": "runtime_check",
     "CheckpointError": "define.errors",
     "CheckpointOptions": "model.move_options",
@@ -111,6 +114,7 @@ _HOMES = {
     "Container": "container_api",
     "ContainerExistsError": "define.errors",
     "ContainerInUseError": "define.errors",
+    "ContainerSize": "container_internal.files",
     "ContainerStateError": "define.errors",
     "ContainerStats": "container_internal.stats",
     "ContainerStatus": "define.status",
@@ -193,6 +197,7 @@ __all__ = [
     "AmbiguousNameError",
     "ArchiveError",
     "AttachStream",
+    "Change",
     "CheckReport",
     "CheckpointError",
     "CheckpointOptions",
@@ -203,6 +208,7 @@ __all__ = [
     "Container",
     "ContainerExistsError",
     "ContainerInUseError",
+    "ContainerSize",
     "ContainerStateError",
     "ContainerStats",
     "ContainerStatus",

@@ -23,6 +23,7 @@ from libpod.model.container_state import ContainerState
 if TYPE_CHECKING:
     from libpod.checkpoint.report import CheckpointReport, RestoreReport
     from libpod.container_internal.copying import PathStat
+    from libpod.container_internal.files import ContainerSize
     from libpod.container_internal.logs import LogLine, LogOptions
     from libpod.container_internal.stats import ContainerStats
     from libpod.model.exec_options import ExecOptions
@@ -296,6 +297,13 @@ class Container:
 
         with locked(self._services, self.id) as held:
             files.unmount(held, force=force)
+
+    def size(self) -> ContainerSize:
+        """The bytes of its own layer, and of everything its root shows. Upstream: `RWSize`, `RootFsSize`."""
+        from libpod.container_internal import files
+
+        with locked(self._services, self.id) as held:
+            return files.size(held)
 
     def diff(self) -> list[Change]:
         """What differs from its image. Upstream: `libpod/diff.go`, `GetDiff`."""

@@ -5,6 +5,7 @@ Covers: libpod/image/image.go (accessors)
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from libpod.model.event import EventStatus, EventType
@@ -12,7 +13,8 @@ from libpod.storage.stored import StoredImage
 
 if TYPE_CHECKING:
     from libpod.container_internal.services import Services
-    from libpod.image.graph import HistoryEntry
+    from libpod.image.graph import HistoryEntry, TreeLayer
+    from libpod.storage.changes import Change
 
 
 class Image:
@@ -74,7 +76,7 @@ class Image:
         """Give it more names; each is taken from the image that has it."""
         self.stored = self._services.images.tag(self.id, names)
         for name in names:
-            self._services.emit(EventStatus.TAG, type=EventType.IMAGE, id=self.id, name=name, image=name)
+            self._emit(EventStatus.TAG, name)
 
     def untag(self, *names: str) -> None:
         """Take names from it, all of them when none is given; raises NoSuchImageError for one that it has not."""
@@ -82,12 +84,44 @@ class Image:
         self.stored = self._services.images.untag(self.id, names)
         for name in before:
             if name not in self.names:
-                self._services.emit(
-                    EventStatus.UNTAG, type=EventType.IMAGE, id=self.id, name=name, image=name
-                )
+                self._emit(EventStatus.UNTAG, name)
+
+    def mount(self) -> Path:
+        """Mount its root file system read-only and return where; every mount needs one `unmount`. Upstream: `Mount`."""
+        path = self._services.store.mount_image(self.id)
+        self._emit(EventStatus.MOUNT, self.name)
+        return path
+
+    def unmount(self, *, force: bool = False) -> bool:
+        """Undo one `mount`, with *force* all; returns whether it is still mounted. Not mounted is fine."""
+        left = self._services.store.unmount_image(self.id, force=force)
+        self._emit(EventStatus.UNMOUNT, self.name)
+        return left
+
+    def mountpoint(self) -> Path | None:
+        """Where it is mounted now."""
+        return self._services.store.image_mountpoint(self.id)
+
+    def diff(self, other: Image | None = None) -> list[Change]:
+        """What its top layer changes in those below it, or what is different when one comes from *other*."""
+        store, top = self._services.store, self.stored.top_layer
+        if top is None:
+            return []
+        if other is None:
+            return store.layer_changes(top)
+        return store.compare_layers(top, other.stored.top_layer)
+
+    def tree(self, *, what_requires: bool = False) -> list[TreeLayer]:
+        """Its layers from the base up, or with *what_requires* everything that is built upon it."""
+        from libpod.image.describing import tree
+
+        return tree(self._services.images, self.id, what_requires=what_requires)
 
     def history(self) -> list[HistoryEntry]:
         """The steps that led to it, newest first."""
         from libpod.image.describing import history
 
         return history(self._services.images, self.id)
+
+    def _emit(self, status: EventStatus, name: str) -> None:
+        self._services.emit(status, type=EventType.IMAGE, id=self.id, name=name, image=name)

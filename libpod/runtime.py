@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from libpod.container_internal.services import Services
     from libpod.events.base import EventQuery
     from libpod.image.describing import ImageSummary
+    from libpod.image.progress import Progress
     from libpod.image.removing import RemovalReport
     from libpod.image.search import SearchResult
     from libpod.image_api import Image
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from libpod.runtime_listing import Listed
     from libpod.runtime_migrate import MigrationReport
     from libpod.runtime_renumber import LockInfo
+    from libpod.storage.changes import Change
     from libpod.volume import Volume
 
 StrPath = str | os.PathLike[str]
@@ -428,11 +430,25 @@ class Runtime:
             self._services, source, reference, changes=changes, message=message, created=created
         )
 
-    def load_images(self, archive: StrPath | BinaryIO) -> list[Image]:
-        """Load the images of a docker or OCI archive. Upstream: `LoadImage`."""
+    def build(
+        self, context: StrPath, *, on_output: Callable[[bytes], None] | None = None, **options: Any
+    ) -> Image:
+        """Build the directory *context* with buildah; *options* are fields of `libpod.image.build.BuildOptions`.
+
+        *on_output* gets what the build prints, piece by piece. Raises ProgramMissingError without buildah, ImageError
+        with the last lines of a build that failed. Upstream: `Build`.
+        """
         from libpod import runtime_img
 
-        return runtime_img.load_images(self._services, archive)
+        return runtime_img.build(self._services, context, on_output=on_output, **options)
+
+    def load_images(
+        self, archive: StrPath | BinaryIO, *, only: str = "", progress: Progress | None = None
+    ) -> list[Image]:
+        """Load the images of a docker or OCI archive; *only* is a name in it or `@number`. Upstream: `LoadImage`."""
+        from libpod import runtime_img
+
+        return runtime_img.load_images(self._services, archive, only=only, progress=progress)
 
     def save_images(
         self,
@@ -442,12 +458,19 @@ class Runtime:
         format: str = "docker-archive",
         compress: bool = False,
         uncompressed: bool = False,
+        progress: Progress | None = None,
     ) -> None:
         """Write images into *target*, which must not exist: docker-archive, oci-archive, oci-dir or docker-dir."""
         from libpod import runtime_img
 
         runtime_img.save_images(
-            self._services, names, target, format=format, compress=compress, uncompressed=uncompressed
+            self._services,
+            names,
+            target,
+            format=format,
+            compress=compress,
+            uncompressed=uncompressed,
+            progress=progress,
         )
 
     def remove_image(
@@ -485,6 +508,22 @@ class Runtime:
         from libpod import runtime_img
 
         return runtime_img.pull(self._services, reference, **options)
+
+    def pull_all_tags(self, repository: str, **options: Any) -> list[Image]:
+        """Fetch every tag that the registry has of *repository*; *options* as for `pull`, without a policy."""
+        from libpod import runtime_img
+
+        return runtime_img.pull_all_tags(self._services, repository, **options)
+
+    def diff(self, new: str, old: str = "") -> list[Change]:
+        """What a container or image changed, or what is different in it when one comes from *old*, another of them.
+
+        A container counts before an image of the same name. Without *old* a container is compared with its image, an
+        image with the layers below its last. Upstream: `GetDiff`.
+        """
+        from libpod import runtime_diff
+
+        return runtime_diff.diff(self._services, new, old)
 
     # -- the whole ----------------------------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ Covers: libpod/runtime_img.go
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from libpod.container_internal.services import Services
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from libpod.image.progress import Progress
     from libpod.image.removing import RemovalReport
     from libpod.image.search import SearchResult
-    from libpod.image.transport import Skopeo
+    from libpod.image.transport import CopyOptions, Skopeo
 
 StrPath = str | os.PathLike[str]
 
@@ -66,11 +67,38 @@ def import_image(
     return _announced(services, image_id, EventStatus.IMPORT)
 
 
-def load_images(services: Services, archive: StrPath | BinaryIO) -> list[Image]:
+def build(
+    services: Services,
+    context: StrPath,
+    *,
+    on_output: Callable[[bytes], None] | None = None,
+    platform: str = "",
+    pull: str = "missing",
+    **options: Any,
+) -> Image:
+    """See `Runtime.build`; *options* are fields of `libpod.image.build.BuildOptions`."""
+    from libpod.image.build import BuildOptions
+    from libpod.image.build import build as build_image
+    from libpod.image.platforms import parse_platform
+    from libpod.image.pull import PullPolicy
+
+    runtime = services.runtimes.named(services.runtimes.default_name).capabilities.path
+    wish = BuildOptions(
+        platform=parse_platform(platform) if platform else None,
+        pull=PullPolicy.parse(pull),
+        **{"runtime": str(runtime), **options},
+    )
+    image_id = build_image(skopeo(services), Path(context), wish, on_output=on_output)
+    return _announced(services, image_id, EventStatus.BUILD)
+
+
+def load_images(
+    services: Services, archive: StrPath | BinaryIO, *, only: str = "", progress: Progress | None = None
+) -> list[Image]:
     """See `Runtime.load_images`."""
     from libpod.image.loading import load
 
-    loaded = load(skopeo(services), services.images, archive)
+    loaded = load(skopeo(services), services.images, archive, only=only, progress=progress)
     return [_announced(services, image.id, EventStatus.LOAD) for image in loaded]
 
 
@@ -84,17 +112,50 @@ def pull(
     **options: Any,
 ) -> Image:
     """See `Runtime.pull`; *options* are fields of `libpod.image.transport.CopyOptions`."""
-    from libpod.image.platforms import host_platform, parse_platform
     from libpod.image.pull import pull as pull_image
-    from libpod.image.transport import CopyOptions
 
-    wanted = CopyOptions(platform=parse_platform(platform) if platform else host_platform(), **options)
     pulled = pull_image(
-        skopeo(services), services.images, reference, policy=policy, options=wanted, progress=progress
+        skopeo(services),
+        services.images,
+        reference,
+        policy=policy,
+        options=_pull_options(platform, options),
+        progress=progress,
     )
     image = Image(services, services.images.find(pulled[0]))
     services.emit(EventStatus.PULL, type=EventType.IMAGE, id=image.id, name=reference, image=reference)
     return image
+
+
+def pull_all_tags(
+    services: Services,
+    reference: str,
+    *,
+    platform: str = "",
+    progress: Progress | None = None,
+    **options: Any,
+) -> list[Image]:
+    """See `Runtime.pull_all_tags`; *options* as for `pull`."""
+    from libpod.image.pull import pull as pull_image
+
+    pulled = pull_image(
+        skopeo(services),
+        services.images,
+        reference,
+        options=_pull_options(platform, options),
+        all_tags=True,
+        progress=progress,
+    )
+    return [_announced(services, image_id, EventStatus.PULL) for image_id in dict.fromkeys(pulled)]
+
+
+def _pull_options(platform: str, options: Mapping[str, Any]) -> CopyOptions:
+    from libpod.image.platforms import host_platform, parse_platform
+    from libpod.image.pull import RETRIES
+    from libpod.image.transport import CopyOptions
+
+    chosen = parse_platform(platform) if platform else host_platform()
+    return CopyOptions(**{"platform": chosen, "retries": RETRIES, **options})
 
 
 def list_images(
@@ -142,12 +203,13 @@ def save_images(
     format: str = "docker-archive",
     compress: bool = False,
     uncompressed: bool = False,
+    progress: Progress | None = None,
 ) -> None:
     """See `Runtime.save_images`."""
     from libpod.image.saving import SaveFormat, SaveOptions, save
 
     options = SaveOptions(format=SaveFormat.parse(format), compress=compress, uncompressed=uncompressed)
-    save(skopeo(services), services.images, names, target, options)
+    save(skopeo(services), services.images, names, target, options, progress=progress)
     for name in names:
         image = services.images.find(name)
         services.emit(EventStatus.SAVE, type=EventType.IMAGE, id=image.id, name=name, image=name)
@@ -162,6 +224,7 @@ def push(
     **options: Any,
 ) -> str:
     """See `Runtime.push`; *options* are fields of `libpod.image.transport.CopyOptions`."""
+    from libpod.image.pull import RETRIES
     from libpod.image.saving import push as push_image
     from libpod.image.transport import CopyOptions
 
@@ -170,7 +233,7 @@ def push(
         services.images,
         name_or_id,
         destination,
-        CopyOptions(**options),
+        CopyOptions(**{"retries": RETRIES, **options}),
         progress=progress,
     )
     image = services.images.find(name_or_id)
@@ -209,12 +272,11 @@ def image_facts(services: Services, name: str, *, pull: str = "", platform: str 
     """What a new container takes from its image, which is pulled by the policy *pull* when it is not here."""
     policy = pull or services.config.pull_policy or "missing"
     if policy in {"always", "newer"} or not services.images.exists(name):
-        from libpod.image.platforms import parse_platform
         from libpod.image.pull import pull as pull_image
-        from libpod.image.transport import CopyOptions
 
-        options = CopyOptions(platform=parse_platform(platform)) if platform else CopyOptions()
-        pull_image(skopeo(services), services.images, name, policy=policy, options=options)
+        pull_image(
+            skopeo(services), services.images, name, policy=policy, options=_pull_options(platform, {})
+        )
     found = services.images.resolve(name)
     return ImageFacts(
         id=found.image.id,

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import attrs
+
 from libpod.container_internal import user_mounts
 from libpod.container_internal.held import LockedContainer
 from libpod.define.errors import InvalidStateError
@@ -60,6 +62,27 @@ def unmount(held: LockedContainer, *, force: bool = False) -> None:
     else:
         user_mounts.change(held, -1)
     held.emit(EventStatus.UNMOUNT)
+
+
+@attrs.frozen(kw_only=True)
+class ContainerSize:
+    """How large a container is, in bytes."""
+
+    own: int
+    """Its own layer: what it wrote."""
+    root: int
+    """Its image's layers; 0 for a root directory."""
+
+
+def size(held: LockedContainer) -> ContainerSize:
+    """See `Container.size`."""
+    if held.config.rootfs:
+        return ContainerSize(own=0, root=0)
+    store = held.services.store
+    return ContainerSize(
+        own=store.container_size(held.id),
+        root=store.root_fs_size(held.config.rootfs_image_id) if held.config.rootfs_image_id else 0,
+    )
 
 
 def diff(held: LockedContainer) -> list[Change]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from libpod.container_internal import inspecting_config
+from libpod.container_internal import files, inspecting_config
 from libpod.container_internal.exec_sessions import active
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.launching import bundle_for
@@ -74,8 +74,8 @@ def inspect(held: LockedContainer, *, size: bool = False) -> Document:
         "HostConfig": inspecting_config.host_section(held, spec),
     }
     if size and not config.rootfs:
-        document["SizeRw"] = held.services.store.container_size(config.id)
-        document["SizeRootFs"] = held.services.store.root_fs_size(config.rootfs_image_id)
+        found = files.size(held)
+        document["SizeRw"], document["SizeRootFs"] = found.own, found.root
     return document
 
 

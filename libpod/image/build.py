@@ -122,7 +122,7 @@ def build_args(
         program,
         "--root", str(store.graphroot), "--runroot", str(store.runroot), "--storage-driver", store.driver,
         *(word for option in store.options for word in ("--storage-opt", option)),
-        "build", "--iidfile", str(id_file), "--format", options.format,
+        "build", "--force-rm", "--iidfile", str(id_file), "--format", options.format,
         f"--layers={'true' if options.layers else 'false'}",
         *_pull_args(options.pull),
     ]  # fmt: skip

@@ -80,6 +80,11 @@ def same_directory(one: os.stat_result, other: os.stat_result) -> bool:
     """Whether nothing of a directory itself changed. A time without nanoseconds went through a tar and matches."""
     if (one.st_size, one.st_mode) != (other.st_size, other.st_mode):
         return False
+    return same_time(one, other)
+
+
+def same_time(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether both were last changed at the same time, as far as the one that went through a tar can tell."""
     if one.st_mtime_ns == other.st_mtime_ns:
         return True
     seconds, rest = divmod(one.st_mtime_ns, 10**9)

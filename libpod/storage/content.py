@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from libpod.define.errors import StorageError
@@ -65,6 +66,22 @@ def changes(parts: StoreParts, layer_id: str, *, exact: bool = False) -> list[Ch
             except NeedsMergedView:
                 pass
         return merged.changes(_trees(parts, directories), exact=exact)
+
+
+def compare(parts: StoreParts, new: str, old: str | None) -> list[Change]:
+    """What is different in the whole content of layer *new* when one comes from *old*; None: from nothing."""
+    from libpod.storage import merged
+
+    contents = [_whole(parts, layer_id) for layer_id in (new, old) if layer_id is not None]
+    trees = merged.Trees(contents[0], contents[1] if len(contents) > 1 else (), parts.paths.run_layers)
+    with _reading(new):
+        return merged.changes(trees, strangers=True)
+
+
+def _whole(parts: StoreParts, layer_id: str) -> tuple[Path, ...]:
+    """The directories with everything that the layer shows, nearest first."""
+    directories = stack(parts, layer_id)
+    return (directories.upper,) if directories.whole else (directories.upper, *directories.lowers)
 
 
 def write_layer(parts: StoreParts, layer_id: str, sink: BinaryIO) -> None:

@@ -25,7 +25,7 @@ import msgspec
 from libpod.define.errors import StorageError
 from libpod.linux.openat import open_strict
 from libpod.storage import diff, overlay_mount
-from libpod.storage.changes import Change, ChangeKind
+from libpod.storage.changes import Change, ChangeKind, same_time
 from libpod.storage.upper import MAX_DEPTH, UpperEntry
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -40,10 +40,13 @@ class Trees(msgspec.Struct, frozen=True):
     """An existing directory, used only by kernels that cannot keep an overlay detached."""
 
 
-def changes(trees: Trees, *, exact: bool = False) -> list[Change]:
-    """What the layer changes in those below it; with *exact*, also directories of which only the time changed."""
+def changes(trees: Trees, *, exact: bool = False, strangers: bool = False) -> list[Change]:
+    """What the layer changes in those below it; with *exact*, also directories of which only the time changed.
+
+    *strangers*: the trees are no relatives, so equal times may differ in the nanoseconds that a tar does not keep.
+    """
     with _views(trees) as (new, old):
-        return _compare(new, old, "", 0, exact=exact)
+        return _compare(new, old, "", 0, exact=exact, strangers=strangers)
 
 
 def write_layer(trees: Trees, sink: BinaryIO) -> None:
@@ -112,7 +115,9 @@ def _entry(directory: int, path: str) -> UpperEntry:
     )
 
 
-def _compare(new: int, old: int | None, path: str, depth: int, *, exact: bool = False) -> list[Change]:
+def _compare(
+    new: int, old: int | None, path: str, depth: int, *, exact: bool = False, strangers: bool = False
+) -> list[Change]:
     """The changes inside one directory; *old* is None where the lower layers have no such directory."""
     if depth > MAX_DEPTH:
         raise StorageError(f"{path[:80]}… is nested deeper than {MAX_DEPTH} directories")
@@ -129,7 +134,7 @@ def _compare(new: int, old: int | None, path: str, depth: int, *, exact: bool = 
         if then is None:
             kind = ChangeKind.ADDED
         elif (
-            _differs(now, then)
+            _differs(now, then, strangers=strangers)
             or (exact and now.st_mtime_ns != then.st_mtime_ns)
             or _texts(new, name, now) != _texts(old, name, then)
         ):
@@ -138,7 +143,7 @@ def _compare(new: int, old: int | None, path: str, depth: int, *, exact: bool = 
         if stat.S_ISDIR(now.st_mode):
             with _opened(new, name) as here, _opened(old if _is_directory(then) else None, name) as there:
                 if here is not None:
-                    below = _compare(here, there, inside, depth + 1, exact=exact)
+                    below = _compare(here, there, inside, depth + 1, exact=exact, strangers=strangers)
         if kind is not None or below:
             found.append(Change(kind or ChangeKind.MODIFIED, inside))
         found += below
@@ -148,7 +153,7 @@ def _compare(new: int, old: int | None, path: str, depth: int, *, exact: bool = 
     return found
 
 
-def _differs(now: os.stat_result, then: os.stat_result) -> bool:
+def _differs(now: os.stat_result, then: os.stat_result, *, strangers: bool) -> bool:
     """Whether anything but the content of a directory changed; a file's content is judged by length and time."""
     if (now.st_mode, now.st_uid, now.st_gid) != (then.st_mode, then.st_uid, then.st_gid):
         return True
@@ -156,7 +161,8 @@ def _differs(now: os.stat_result, then: os.stat_result) -> bool:
         return True
     if stat.S_ISDIR(now.st_mode):
         return False
-    return now.st_size != then.st_size or now.st_mtime_ns != then.st_mtime_ns
+    is_same_time = same_time(now, then) if strangers else now.st_mtime_ns == then.st_mtime_ns
+    return now.st_size != then.st_size or not is_same_time
 
 
 def _texts(directory: int | None, name: str, status: os.stat_result) -> tuple[str, dict[str, str]]:

@@ -239,6 +239,10 @@ class Store:
         """What a layer, of a container or of an image, changes in those below it."""
         return content.changes(self._parts, layer_id)
 
+    def compare_layers(self, new: str, old: str | None) -> list[Change]:
+        """What is different in the whole content of the layer *new* when one comes from that of *old*."""
+        return content.compare(self._parts, new, old)
+
     def diff_tar(self, ctr_id: str, sink: BinaryIO) -> None:
         """Write the container's layer as a tar with whiteouts, for a new image layer.
 
@@ -326,6 +330,11 @@ class Store:
         return mounting.mount(
             self._parts, images.top_layer(self._parts, image_id), MountRequest(read_only=True)
         )
+
+    def image_mountpoint(self, image_id: str) -> Path | None:
+        """Where the image is mounted now; None also with a driver that mounts nothing."""
+        top = images.top_layer(self._parts, image_id)
+        return mounting.mountpoint(self._parts, top) if self._parts.driver.mounts else None
 
     def unmount_image(self, image_id: str, *, force: bool = False) -> bool:
         """Count one user less, with *force* none; returns whether it is still mounted."""
