@@ -75,7 +75,7 @@ def restore_copies(services: Services, options: RestoreOptions, copies: int) -> 
         with timeline.phase(runtime_import.JUDGING):
             plans = _plans(services, head, options, copies)
         with timeline.phase(runtime_import.UNPACKING):
-            unpacked = runtime_import.unpacked_whole(archive)
+            unpacked = runtime_import.unpacked_whole(archive, timeline)
         with timeline.phase(restoring.WAKING):
             return _all_or_none(services, plans, unpacked, staging, options)
 

@@ -80,7 +80,7 @@ def restore_import(services: Services, options: RestoreOptions) -> tuple[Contain
         def unpack() -> UnpackedArchive:
             nonlocal unpacked
             with timeline.phase(UNPACKING):
-                unpacked = unpacked_whole(archive)
+                unpacked = unpacked_whole(archive, timeline)
                 require_volumes(unpacked, config, options)
             return unpacked
 
@@ -128,9 +128,9 @@ def make_and_wake(
     return held, report
 
 
-def unpacked_whole(archive: ArchiveReader) -> UnpackedArchive:
+def unpacked_whole(archive: ArchiveReader, timeline: Timeline) -> UnpackedArchive:
     """Everything that an archive of a full checkpoint holds, in its staging directory; raises ArchiveError."""
-    unpacked = archive.unpack()
+    unpacked = archive.unpack(progress=timeline.advanced)
     if unpacked.images is None:
         raise ArchiveError(
             str(unpacked.path), "it holds a pre-checkpoint only", resolution="import the full checkpoint"

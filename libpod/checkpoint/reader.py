@@ -48,7 +48,12 @@ from libpod.linux.openat import open_strict
 logger = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
-_KERNEL_COPY = 1 << 26
+_PIECE = 1 << 18
+"""What is decompressed and written at a time: it is still in the processor's cache when it is written.
+
+Writing in a thread of its own, while the next piece is decompressed, costs more in memory management than it saves.
+"""
+_KERNEL_COPY = 1 << 24
 _MAX_MEMBERS = 1_000_000
 _MAX_DEPTH = 8
 _MAX_NAME = 1024
@@ -62,6 +67,9 @@ class MemberStream(Protocol):
     def read(self, size: int = -1, /) -> bytes:
         """At most *size* bytes; empty at the end."""
 
+
+Progress = Callable[[int, int], None]
+"""Hears how many bytes of the archive have been read, and of how many."""
 
 Consumer = Callable[[MemberStream], None]
 """Takes a member's content as it passes, instead of a file in the staging directory."""
@@ -149,6 +157,8 @@ class ArchiveReader:
         self._ignored: list[str] = []
         self._made: set[str] = set()
         self._consumers: Mapping[str, Consumer] = {}
+        self._progress: Progress | None = None
+        self._archive_size = os.fstat(raw.fileno()).st_size
 
     def __enter__(self) -> ArchiveReader:
         if self._staging is not None:
@@ -168,7 +178,9 @@ class ArchiveReader:
             self._advance(stop_at_head=True)
         return self._require_head()
 
-    def unpack(self, consumers: Mapping[str, Consumer] | None = None) -> UnpackedArchive:
+    def unpack(
+        self, consumers: Mapping[str, Consumer] | None = None, *, progress: Progress | None = None
+    ) -> UnpackedArchive:
         """Everything that has not passed yet; returns when the end was seen to be well formed.
 
         A member named in *consumers* is given to its consumer as it passes and makes no file. One that has passed
@@ -177,6 +189,7 @@ class ArchiveReader:
         if self._staging is None:
             raise HostError(f"the archive {self._path} was opened without a directory to unpack into")
         self._consumers = consumers or {}
+        self._progress = progress
         with self._translated():
             self._advance(stop_at_head=False)
         head = self._require_head()
@@ -304,8 +317,13 @@ class ArchiveReader:
     def _copy_content(self, descriptor: int) -> None:
         if self._source.kind is CompressionKind.NONE and self._stream.left >= _CHUNK:
             self._copy_in_kernel(descriptor)
-        while data := self._stream.read(_CHUNK):
+        while data := self._stream.read(_PIECE):
             _write_all(descriptor, data)
+            self._tell(self._source.raw.tell())
+
+    def _tell(self, position: int) -> None:
+        if self._progress is not None:
+            self._progress(position, self._archive_size)
 
     def _copy_in_kernel(self, descriptor: int) -> None:
         """Move content from the uncompressed archive to a file without passing it through this process."""
@@ -323,6 +341,7 @@ class ArchiveReader:
                 break
             position += copied
             self._stream.passed(copied)
+            self._tell(position)
         raw.seek(position)
 
     @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """The phases of a checkpoint or restore: named, timed, told to the caller.
 
 The name of the phase that is at work is what an error says failed; the caller's progress callback hears of every phase
-before it begins.
+before it begins, and within the long ones of the bytes that are done.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator
 import attrs
 
 Progress = Callable[[str, int, int], None]
+
+_RARELY = 100_000_000
+"""Nanoseconds between two calls of the callback within a phase."""
 
 
 @attrs.frozen(kw_only=True)
@@ -32,6 +35,7 @@ class Timeline:
         self._progress = progress
         self._phases: list[Phase] = []
         self._began = time.monotonic_ns()
+        self._told = 0
         self.current = ""
         """The phase at work, or the one that failed."""
 
@@ -44,6 +48,15 @@ class Timeline:
         began = time.monotonic_ns()
         yield
         self._phases.append(Phase(name=name, duration=(time.monotonic_ns() - began) // 1000))
+
+    def advanced(self, done: int, total: int) -> None:
+        """Tell the caller that so many bytes of the current phase are done; often called, seldom told."""
+        if self._progress is None:
+            return
+        moment = time.monotonic_ns()
+        if moment - self._told >= _RARELY or done >= total > 0:
+            self._told = moment
+            self._progress(self.current, done, total)
 
     @property
     def phases(self) -> tuple[Phase, ...]:

@@ -13,6 +13,9 @@ file disappears with its descriptor. Between link and rename lies one system cal
 every reader ignores. Where the file system knows no O_TMPFILE the temporary name exists from the start, and a kill
 leaves it. Leaving the block without `commit` removes everything.
 
+The disk works while we do: every few mebibytes are handed to it when they are written, so that little is left for the
+sync of `commit`, during which the container stands still. Uncompressed contents are copied by the kernel.
+
 The mode is 0600 from the first byte on: all memory of the processes is in the file.
 
 Covers: libpod/container_internal_common.go (exportCheckpoint, the outer tar)
@@ -25,7 +28,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -44,9 +47,11 @@ from libpod.define.errors import (
 )
 from libpod.linux.files import sync_directory
 from libpod.linux.openat import open_strict
+from libpod.linux.writeback import begin_writeback
 
 _BUFFER = 1 << 20
-_KERNEL_COPY = 1 << 26
+_STEP = 1 << 24
+"""Bytes after which the disk gets what is written, and the caller hears of it."""
 _NO_KERNEL_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EIO)
 
 
@@ -82,12 +87,22 @@ class ArchiveSummary:
 class ArchiveWriter:
     """Members in, one file out. Use as a context manager."""
 
-    def __init__(self, target: Path, raw: BinaryIO, name: Path | None, output: CompressedOutput) -> None:
+    def __init__(
+        self,
+        target: Path,
+        raw: BinaryIO,
+        name: Path | None,
+        output: CompressedOutput,
+        progress: Callable[[int], None] | None,
+    ) -> None:
         self._target = target
         self._raw = raw
         self._name = name
         """The temporary name, or None while the file has none."""
         self._output = output
+        self._progress = progress
+        self._taken = self._told = self._handed_over = 0
+        """Plain bytes so far; those that the caller has heard of; bytes of the file that the disk has got."""
         self._members: list[MemberSize] = []
         self._names: set[str] = set()
         self._changed: list[str] = []
@@ -95,9 +110,17 @@ class ArchiveWriter:
         self._committed = False
 
     @classmethod
-    def open(cls, target: Path, compression: CompressionKind, *, threads: int | None = None) -> ArchiveWriter:
+    def open(
+        cls,
+        target: Path,
+        compression: CompressionKind,
+        *,
+        threads: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> ArchiveWriter:
         """Start an archive that will take the name *target*, replacing a regular file of that name.
 
+        *progress* is called now and then with the plain bytes that were taken so far.
         Raises InvalidArgumentError for a target that cannot be a file, HostError when it cannot be written.
         """
         with contextlib.suppress(FileNotFoundError):
@@ -114,7 +137,7 @@ class ArchiveWriter:
         raw = os.fdopen(descriptor, "wb", buffering=_BUFFER)
         try:
             os.fchmod(descriptor, 0o600)
-            return cls(target, raw, name, CompressedOutput(raw, compression, threads=threads))
+            return cls(target, raw, name, CompressedOutput(raw, compression, threads=threads), progress)
         except BaseException:
             raw.close()
             if name is not None:
@@ -217,6 +240,7 @@ class ArchiveWriter:
         """Raw bytes of the outer tar; members are added with the methods above."""
         try:
             self._output.write(data)
+            self._passed(len(data))
         except OSError as error:
             raise self._not_written(error) from error
 
@@ -232,16 +256,30 @@ class ArchiveWriter:
         try:
             self._raw.flush()
             while size:
-                copied = os.copy_file_range(descriptor, self._raw.fileno(), min(size, _KERNEL_COPY))
+                copied = os.copy_file_range(descriptor, self._raw.fileno(), min(size, _STEP))
                 if copied == 0:
                     break
                 size -= copied
+                self._passed(copied)
         except OSError as error:
             if error.errno not in _NO_KERNEL_COPY:
                 raise self._not_written(error) from error
         # The descriptor moved under the buffered file.
         self._raw.seek(0, os.SEEK_END)
         return size
+
+    def _passed(self, size: int) -> None:
+        """Count plain bytes; after every step let the disk begin with what they became, and tell the caller."""
+        self._taken += size
+        if self._taken - self._told < _STEP:
+            return
+        self._told = self._taken
+        descriptor = self._raw.fileno()
+        written = os.lseek(descriptor, 0, os.SEEK_CUR)
+        begin_writeback(descriptor, self._handed_over, written - self._handed_over)
+        self._handed_over = written
+        if self._progress is not None:
+            self._progress(self._taken)
 
     # ---- inside -------------------------------------------------------------------------------------------------
 

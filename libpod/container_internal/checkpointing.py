@@ -217,8 +217,11 @@ def _pack(
     target = options.export or spool / "layer.tar"
     compression = compression_for(target, options.compress)
     with timeline.phase(PACKING):
-        require_space(target, export.size, compression)
-        with ArchiveWriter.open(target, compression) as writer:
+        size = export.size
+        require_space(target, size, compression)
+        with ArchiveWriter.open(
+            target, compression, progress=lambda done: timeline.advanced(min(done, size), size)
+        ) as writer:
             exporting.write(export, writer)
             summary = writer.commit()
     if options.create_image:
