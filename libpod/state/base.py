@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -282,6 +283,10 @@ class State(abc.ABC):
         configurations and corrected: no kill can make them differ, a damaged disk or a defect of ours can. With
         *pretend* nothing is changed; the sentences say what would be.
         """
+
+    def change_files(self) -> tuple[Path, ...]:
+        """Files that are written to whenever a volatile row changes, to be watched; none for a store in memory."""
+        return ()
 
     @abc.abstractmethod
     def close(self) -> None:

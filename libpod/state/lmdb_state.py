@@ -499,6 +499,9 @@ class LmdbState(State):
         found = self._run(sweep)
         return found + self._write(correct) if thorough else found
 
+    def change_files(self) -> tuple[Path, ...]:
+        return (self._volatile.path / "data.mdb",)
+
     def durable_commits(self) -> int:
         """How many transactions were ever flushed to disk: what the cost of an operation is counted in."""
         return self._durable.last_transaction()
