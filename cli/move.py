@@ -81,6 +81,7 @@ def _restore_flags(parser: Parser) -> None:
     parser.switch("-k", "--keep", help="keep the images, logs and statistics")
     parser.text("-n", "--name", help="another name for the new container")
     parser.text("--pod", help="put it into this pod")
+    parser.text("--policy", help="what an archive may ask for: default, or trusted for one of your own")
     parser.switch("--print-stats", help="show how long it took")
     parser.words("-p", "--publish", help="publish these ports instead of the archive's")
     parser.switch("--tcp-close", help="wake it with its TCP connections closed")
@@ -96,6 +97,7 @@ def restore(args: argparse.Namespace, session: Session) -> int:
         for name in ("keep", "tcp_established", "tcp_close", "file_locks", "ignore_rootfs", "ignore_volumes",
                      "ignore_static_ip", "ignore_static_mac", "pod")
     }  # fmt: skip
+    fields["policy"] = _policy(args.policy)
     fields |= {"publish": tuple(args.publish), "import_previous": args.import_previous or None}
     reports: list[Any] = []
     if archive:
@@ -120,6 +122,12 @@ def restore(args: argparse.Namespace, session: Session) -> int:
         return None if args.print_stats else container.id if args.all or args.latest else name
 
     return _finished(session.each(names, wake, "restore"), reports, args, "restore")
+
+
+def _policy(word: str) -> libpod.ImportPolicy:
+    if word not in {"", "default", "trusted"}:
+        raise UsageError(f'"{word}" is no policy: use default or trusted')
+    return libpod.ImportPolicy.trusted() if word == "trusted" else libpod.ImportPolicy()
 
 
 def _finished(code: int, reports: list[Any], args: argparse.Namespace, verb_name: str) -> int:

@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from libpod.model.event import Event, EventStatus, EventType
     from libpod.model.exec_options import ExecOptions
     from libpod.model.health import health_check
+    from libpod.model.import_policy import ImportPolicy
     from libpod.model.move_options import CheckpointOptions, RestoreOptions
     from libpod.model.pod_options import PodOptions
     from libpod.network.creation import NetworkCreateOptions, SubnetRequest, subnet_requests
@@ -133,6 +134,7 @@ _HOMES = {
     "ImageError": "define.errors",
     "ImageInUseError": "define.errors",
     "ImageSummary": "image.describing",
+    "ImportPolicy": "model.import_policy",
     "InUseError": "define.errors",
     "InvalidArgumentError": "define.errors",
     "InvalidStateError": "define.errors",
@@ -227,6 +229,7 @@ __all__ = [
     "ImageError",
     "ImageInUseError",
     "ImageSummary",
+    "ImportPolicy",
     "InUseError",
     "InvalidArgumentError",
     "InvalidStateError",

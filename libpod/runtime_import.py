@@ -15,6 +15,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 import msgspec
@@ -26,7 +27,7 @@ from libpod.checkpoint.report import RestoreReport
 from libpod.checkpoint.timeline import Timeline
 from libpod.checkpoint.unpack import apply_rootfs, unpack_tree
 from libpod.container_api import Container
-from libpod.container_internal import lifecycle, preflight, restoring, rootfs, specification
+from libpod.container_internal import import_judging, lifecycle, preflight, restoring, rootfs, specification
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.naming import is_taken
 from libpod.container_internal.pod_joining import joined
@@ -34,7 +35,7 @@ from libpod.container_internal.root_times import make_mount_points
 from libpod.container_internal.services import Services
 from libpod.container_internal.undertakings import Kind, undertaking
 from libpod.container_internal.undoing import undo
-from libpod.define.errors import ArchiveError, ContainerExistsError, VolumeExistsError
+from libpod.define.errors import ArchiveError, ContainerExistsError, LibpodError, VolumeExistsError
 from libpod.define.ids import is_full_id, new_id
 from libpod.define.status import ContainerStatus
 from libpod.linux.files import remove_tree
@@ -120,6 +121,7 @@ def make_and_wake(
             stack.enter_context(_making_room(room))
         unpacked = unpack()
         with timeline.phase(FILLING):
+            import_judging.require_rights(services, unpacked, config, options.policy)
             _fill(held, unpacked, options)
             specification.write_imported(held, spec)
         images = held.directory / members.CHECKPOINT_DIR
@@ -155,9 +157,13 @@ def judge(
         raise ArchiveError(
             shown, f"its {members.CONFIG_DUMP} is not a container's configuration ({error})"
         ) from error
+    config = msgspec.structs.replace(config, runtime=Path(config.runtime).name)
     config = _renamed(services, config, options, shown)
     config = joined(services, config, options.pod, archive=shown)
-    preflight.judge_import(services, config, spec, options, archive=shown)
+    template = _template(spec, config, shown)
+    judged = msgspec.structs.replace(preflight.with_ports(config, options), spec=template)
+    import_judging.require_granted(services, judged, options.policy, archive=shown)
+    preflight.judge_import(services, judged, options, archive=shown)
     image_id = preflight.image_of(services, config)
     if not options.ignore_volumes:
         for name in config.volume_names:
@@ -169,7 +175,7 @@ def judge(
                 )
     config = msgspec.structs.replace(
         config,
-        spec=import_template(spec, config),
+        spec=template,
         rootfs_image_id=image_id,
         created_time=now(),
         static_dir="",
@@ -182,6 +188,18 @@ def judge(
     )
     config = preflight.with_ports(config, options)
     return runtime_ctr.placed(services, config), spec
+
+
+def _template(spec: dict[str, Any], config: ContainerConfig, shown: str) -> dict[str, Any]:
+    """The specification for this host; ArchiveError when it is none, however it is not one."""
+    try:
+        return import_template(spec, config)
+    except LibpodError as error:
+        raise ArchiveError(shown, f"its {members.SPEC_DUMP} cannot be used: {error.message}") from error
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise ArchiveError(
+            shown, f"its {members.SPEC_DUMP} has a part of another form than it should"
+        ) from error
 
 
 def _renamed(

@@ -116,6 +116,9 @@ def read_config(data: bytes, *, archive: str) -> Document:
         if found is not None and known not in document:
             document[known] = document.pop(found)
     document = {key: value for key, value in document.items() if value is not None}
+    for known in ("newPortMappings", "portMappings", "orderedNetworks"):
+        if not isinstance(document.get(known, []), list):
+            raise ArchiveError(archive, f"its {members.CONFIG_DUMP} has {known} that is no list")
     networks, ports = _networks(document), _ports(document)
     for key in _NORMALISED:
         document.pop(key, None)

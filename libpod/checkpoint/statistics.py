@@ -101,19 +101,19 @@ def _read(path: Path, part: Callable[[dict[int, Any]], Any], names: Mapping[int,
         body = data[_HEADER : _HEADER + length]
         if len(body) < length:
             raise ValueError("cut short")
-        inner = part(dict(_fields(body)))
+        inner = part(dict(fields(body)))
         if not isinstance(inner, bytes):
             raise ValueError("part missing")
         return {
             names[number]: value
-            for number, value in _fields(inner)
+            for number, value in fields(inner)
             if number in names and isinstance(value, int)
         }
     except (ValueError, IndexError, struct.error) as error:
         raise ArchiveError(str(path), "it is no statistics file of CRIU") from error
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     """The fields of a protobuf message: varints as int, everything with a length as bytes."""
     position = 0
     while position < len(data):

@@ -5,9 +5,7 @@ Covers: libpod/container_internal_common.go (checkpointRestoreSupported), pkg/ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -77,12 +75,11 @@ def require_runtime(services: Services, config: ContainerConfig) -> None:
 def judge_import(
     services: Services,
     config: ContainerConfig,
-    spec: Mapping[str, Any],
     options: RestoreOptions,
     *,
     archive: str,
 ) -> None:
-    """Refuse an archive that this host cannot or should not wake."""
+    """Refuse an archive that this host cannot wake; *config* has the template for this host as its specification."""
     strangers = [need for need in config.all_dependencies if not (config.pod and is_infra(services, need))]
     if strangers:
         raise ArchiveError(
@@ -101,7 +98,7 @@ def judge_import(
         raise ArchiveError(
             archive, f"it needs the OCI runtime {runtime}", resolution=f"install {runtime}"
         ) from error
-    _require_bind_sources(spec, archive)
+    _require_bind_sources(config, archive)
 
 
 def is_infra(services: Services, ctr_id: str) -> bool:
@@ -109,10 +106,10 @@ def is_infra(services: Services, ctr_id: str) -> bool:
     return services.state.has_container(ctr_id) and services.state.container_config(ctr_id).is_infra
 
 
-def _require_bind_sources(spec: Mapping[str, Any], archive: str) -> None:
-    for mount in spec.get("mounts") or ():
+def _require_bind_sources(config: ContainerConfig, archive: str) -> None:
+    for mount in config.spec.get("mounts") or ():
         source, destination = str(mount.get("source", "")), str(mount.get("destination", ""))
-        if mount.get("type") != "bind" or destination in ENGINE_MOUNTS or _from_engine(source):
+        if mount.get("type") != "bind":
             continue
         if not Path(source).exists():
             raise ArchiveError(
@@ -127,11 +124,6 @@ ENGINE_MOUNTS = frozenset(
      "/run/secrets"}
 )  # fmt: skip
 """Bind mounts that an engine makes itself, on every host anew."""
-
-
-def _from_engine(source: str) -> bool:
-    """Whether a bind mount's source is a volume or another file of an engine's own store."""
-    return "/_data" in source or "/userdata/" in source or "/secrets" in source
 
 
 def image_of(services: Services, config: ContainerConfig) -> str:

@@ -12,6 +12,7 @@ import attrs
 
 from libpod.define.errors import InvalidArgumentError
 from libpod.define.ids import check_name
+from libpod.model.import_policy import ImportPolicy
 
 Progress = Callable[[str, int, int], None]
 """Called with a phase, how far it is and how far it goes (0 when nobody knows), in bytes."""
@@ -97,6 +98,8 @@ class RestoreOptions:
     publish: tuple[str, ...] = attrs.field(default=(), converter=tuple)
     """Published ports instead of the archive's."""
     pod: str = ""
+    policy: ImportPolicy = attrs.field(factory=ImportPolicy)
+    """What the archive may ask for; the default is for archives of unknown origin."""
     progress: Progress | None = attrs.field(default=None, eq=False)
 
     def __attrs_post_init__(self) -> None:
