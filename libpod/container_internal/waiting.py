@@ -112,7 +112,11 @@ def _watch(services: Services, stack: contextlib.ExitStack) -> Inotify | None:
 
 
 def _until_changed(
-    services: Services, config: ContainerConfig, seen: ContainerState, watch: Inotify | None, left: float | None
+    services: Services,
+    config: ContainerConfig,
+    seen: ContainerState,
+    watch: Inotify | None,
+    left: float | None,
 ) -> None:
     """Return when the container may be in another state than *seen*, or the time is over."""
     if watch is None:
