@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 
 import attrs
 
-from libpod.container_internal import files, lifecycle
+from libpod.container_internal import files, lifecycle, rootfs
 from libpod.container_internal.held import LockedContainer
 from libpod.define.errors import InvalidStateError
 from libpod.define.signals import signal_name
@@ -56,8 +56,9 @@ def commit_container(held: LockedContainer, name: str, request: CommitRequest) -
         raise InvalidStateError(
             f"container {held.name} has a directory as its root", resolution="export it and import that"
         )
-    base = services.images.find(config.rootfs_image_id)
-    inherited = services.images.config(base).get("config")
+    rootfs.require_present(held)
+    base = services.images.find(config.rootfs_image_id) if config.rootfs_image_id else None
+    inherited = services.images.config(base).get("config") if base is not None else None
     defaults = settings_of(held, cast("ContainerDefaults", inherited or {}), volumes=request.include_volumes)
     options = CommitOptions(
         defaults=defaults,

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import attrs
 
-from libpod.container_internal import user_mounts
+from libpod.container_internal import rootfs, user_mounts
 from libpod.container_internal.held import LockedContainer
 from libpod.define.errors import InvalidStateError
 from libpod.define.status import LIVE, Operation
@@ -33,6 +33,7 @@ def mount(held: LockedContainer) -> Path:
     held.require(Operation.MOUNT)
     if held.config.rootfs:
         return Path(held.config.rootfs)
+    rootfs.require_present(held)
     # Counted first: a kill in between leaves one too many here, and no mount that seems to be nobody's.
     user_mounts.change(held, +1)
     try:
@@ -78,6 +79,7 @@ def size(held: LockedContainer) -> ContainerSize:
     """See `Container.size`."""
     if held.config.rootfs:
         return ContainerSize(own=0, root=0)
+    rootfs.require_present(held)
     store = held.services.store
     return ContainerSize(
         own=store.container_size(held.id),
@@ -91,6 +93,7 @@ def diff(held: LockedContainer) -> list[Change]:
         raise InvalidStateError(
             f"container {held.name} has a directory as its root: there is nothing to compare with"
         )
+    rootfs.require_present(held)
     return [change for change in held.services.store.changes(held.id) if change.path not in NOT_PART_OF_IT]
 
 
@@ -113,6 +116,7 @@ def mounted_root(held: LockedContainer) -> Iterator[Path]:
     if held.config.rootfs:
         yield Path(held.config.rootfs)
         return
+    rootfs.require_present(held)
     store = held.services.store
     path = store.mount(held.id)
     try:

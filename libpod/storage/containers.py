@@ -57,7 +57,10 @@ def by_id(parts: StoreParts, ctr_id: str) -> StoredContainer | None:
 def require(parts: StoreParts, ctr_id: str) -> StoredContainer:
     found = by_id(parts, ctr_id)
     if found is None:
-        raise NoSuchContainerError(ctr_id, resolution="another program removed it from the store")
+        raise StorageError(
+            f"container {ctr_id} is gone from the store, with its layer",
+            resolution="another program removed it: remove it here too, it cannot run any more",
+        )
     return found
 
 

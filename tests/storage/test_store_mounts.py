@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from libpod.define.errors import ConfigError, NoSuchContainerError, StorageError
+from libpod.define.errors import ConfigError, StorageError
 from libpod.define.ids import new_id
 from libpod.linux import mounts
 from libpod.storage import overlay_mount
@@ -134,7 +134,7 @@ def test_a_container_that_somebody_removed_is_no_error_to_unmount_but_to_mount(
     store.delete_container(ctr_id)
     assert store.unmount(ctr_id, force=True) is False
     assert store.mount_count(ctr_id) == 0
-    with pytest.raises(NoSuchContainerError):
+    with pytest.raises(StorageError, match="is gone from the store"):
         store.mount(ctr_id)
 
 
