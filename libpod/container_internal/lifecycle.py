@@ -26,7 +26,7 @@ from libpod.container_internal.locked import locked, released
 from libpod.container_internal.services import Services
 from libpod.container_internal.sync import record_exit
 from libpod.container_internal.undoing import undo
-from libpod.define.errors import LibpodError
+from libpod.define.errors import LibpodError, NoSuchContainerError
 from libpod.define.status import ALLOWED, LIVE, ContainerStatus, Operation
 from libpod.lock.presence import STOP
 from libpod.model.container_config import ContainerConfig
@@ -137,17 +137,18 @@ def _start_created(held: LockedContainer) -> None:
     held.emit(EventStatus.START)
 
 
-def stop(held: LockedContainer, timeout: float | None = None) -> None:
+def stop(held: LockedContainer, timeout: float | None = None) -> bool:
     """Ask the container to end, wait, then kill it. The lock is released during the wait.
 
     *timeout* in seconds; None means the container's own, 0 kills at once. A container that does not run is left
-    alone. That a user stopped it is saved first, so that no restart policy revives it.
+    alone. That a user stopped it is saved first, so that no restart policy revives it. False when it is not there any
+    more: it has ended and removed itself, or somebody else has removed it.
     """
     held.require(Operation.STOP)
     if held.status not in LIVE:
         if not held.state.stopped_by_user:
             held.update(stopped_by_user=True)
-        return
+        return True
     patience = float(held.config.stop_timeout if timeout is None else timeout)
     runtime, bundle, launched = runtime_of(held), bundle_for(held), launched_of(held.state)
     signal = held.config.stop_signal_number
@@ -156,15 +157,19 @@ def stop(held: LockedContainer, timeout: float | None = None) -> None:
     if held.status is Status.PAUSED:
         runtime.resume(bundle)
     held.update(status=Status.STOPPING, stopped_by_user=True)
-    with held.services.presence.at_work(STOP, held.id), released(held):
-        ended = runtime.stop(
-            bundle, launched, signal=signal, timeout=patience, everyone=_shares_pid_namespace(held)
-        )
+    try:
+        with held.services.presence.at_work(STOP, held.id), released(held):
+            ended = runtime.stop(
+                bundle, launched, signal=signal, timeout=patience, everyone=_shares_pid_namespace(held)
+            )
+    except NoSuchContainerError:
+        return False
     if held.status is Status.STOPPING and held.state.conmon_pid == launched.conmon.pid:
         # sync has not seen an exit file: conmon had died, and the driver says what it knows.
         record_exit(held, ended)
     if held.status in {Status.STOPPED, Status.EXITED}:
         held.emit(EventStatus.STOP)
+    return True
 
 
 def kill(held: LockedContainer, signal: int) -> None:
@@ -198,8 +203,8 @@ def unpause(held: LockedContainer) -> None:
 
 def restart(held: LockedContainer, timeout: float | None = None) -> None:
     """Stop the container if it runs and start it again, with a fresh network."""
-    if held.status in LIVE:
-        stop(held, timeout)
+    if held.status in LIVE and not stop(held, timeout):
+        raise NoSuchContainerError(held.name)
     if held.status in {Status.STOPPED, Status.CREATED}:
         clean_up(held)
     start(held)

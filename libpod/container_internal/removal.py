@@ -46,8 +46,8 @@ def _remove(held: LockedContainer, *, force: bool, volumes: bool, timeout: float
         raise ContainerInUseError(held.name, dependents)
     if force:
         held.require(Operation.FORCE_REMOVE)
-        if held.status in LIVE:
-            lifecycle.stop(held, timeout)
+        if held.status in LIVE and not lifecycle.stop(held, timeout):
+            return  # it removed itself as soon as it had ended
     elif held.status not in _REMOVABLE:
         raise ContainerStateError(
             operation="remove",

@@ -223,3 +223,17 @@ def test_events_tell_the_story(runtime):
     container.remove()
     story = [event.status.value for event in runtime.events() if event.id == container.id]
     assert story == ["create", "init", "start", "died", "cleanup", "remove"]
+
+
+def test_stopping_and_removing_one_that_removes_itself_is_no_error(runtime):
+    """Its exit command may remove it before whoever stopped it looks again."""
+    for verb in ("stop", "remove", "kill", "wait") * 2:
+        container = runtime.run("bb:1", "sleep", "1000", network="none", auto_remove=True)
+        if verb == "stop":
+            container.stop(timeout=0)
+        elif verb == "remove":
+            container.remove(force=True, timeout=0)
+        else:
+            container.kill()
+            assert container.wait(timeout=60) == 137
+        assert until(lambda own=container.id: not runtime.has_container(own))
