@@ -1,27 +1,35 @@
 """The two engines of a run: ours and podman's, each with its own store and the same image.
 
 podman is the one on PATH (or `$BENCH_PODMAN`), with runc, cgroupfs and a private tmpdir, so that both drive the same
-runtime, conmon and CRIU.
+runtime, conmon and CRIU. podman-py talks to a service of that podman over a private socket. Our command line is started
+from a folder that has the library and what it depends on and nothing else, as where it is installed for use; `.venv`
+has the tools of the tests besides, and what they bring is loaded by our dependencies where it is present.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
 import libpod
 from libpod.checkpoint.criu import find_criu
 
+if TYPE_CHECKING:
+    from podman import PodmanClient
+
 IMAGE = "localhost/bench:1"
-LIBPOD = (sys.executable, "-IS", "-m", "libpod_cli")
+DEPENDENCIES = ("attr", "attrs", "backports", "isal", "libpod", "libpod_cli", "lmdb", "msgspec", "pyroute2")
 
 
 @attrs.frozen(kw_only=True)
@@ -58,8 +66,36 @@ class Hosts:
 
     def libpod_words(self, *words: str) -> list[str]:
         """The command line of one call of ours."""
-        command = shutil.which("libpod", path=str(Path(sys.executable).parent)) or "libpod"
-        return [command, "--root", str(self.root), "--runroot", str(self.runroot), *words]
+        return [str(self.command), "--root", str(self.root), "--runroot", str(self.runroot), *words]
+
+    @property
+    def command(self) -> Path:
+        """Our console command, as the set-up writes it."""
+        return self.directory / "libpod"
+
+    @contextlib.contextmanager
+    def service(self) -> Iterator[PodmanClient]:
+        """podman-py, connected to a service of podman on the same store."""
+        from podman import PodmanClient
+
+        socket = self.directory / "podman.sock"
+        server = subprocess.Popen(
+            self.podman_words("system", "service", "-t", "0", f"unix://{socket}"),
+            env=podman_environment(),
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            deadline = time.monotonic() + 30
+            while not socket.exists():
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError("podman system service does not start")
+                time.sleep(0.02)
+            with PodmanClient(base_url=f"unix://{socket}") as client:
+                yield client
+        finally:
+            server.terminate()
+            server.wait()
 
     def libpod(self, *words: str) -> str:
         """Run our command line; returns its output."""
@@ -97,6 +133,7 @@ def opened() -> Iterator[Hosts]:
     hosts = Hosts(directory=directory, rootfs=directory / "rootfs")
     try:
         _make_rootfs(hosts.rootfs)
+        _make_command(hosts)
         with hosts.runtime() as runtime:
             runtime.import_image(hosts.rootfs, IMAGE, changes=["CMD /bin/sh"])
         _share_image(hosts)
@@ -127,6 +164,21 @@ def _make_rootfs(directory: Path) -> None:
         ["gcc", "-O2", "-static", "-x", "c", "-", "-o", directory / "bin/memory"], input=source, check=True
     )
     (directory / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+
+
+def _make_command(hosts: Hosts) -> None:
+    site = hosts.directory / "site"
+    site.mkdir()
+    for name in DEPENDENCIES:
+        found = importlib.util.find_spec(name)
+        assert found is not None
+        assert found.submodule_search_locations is not None
+        (site / name).symlink_to(Path(found.submodule_search_locations[0]).resolve())
+    hosts.command.write_text(
+        f"#!{sys.executable} -IS\nimport sys\nsys.path.append({str(site)!r})\n"
+        "from libpod_cli.__main__ import main\nsys.exit(main())\n"
+    )
+    hosts.command.chmod(0o755)
 
 
 def _unmount_below(directory: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 
+import libpod
 from benchmarks.hosts import IMAGE, Hosts
 from benchmarks.measure import Comparison, compare, timed
 
@@ -25,6 +26,7 @@ def chapter(hosts: Hosts, rounds: int) -> list[Comparison]:
                 rounds=rounds,
                 rival="podman create; podman rm",
             ),
+            _create_and_remove(hosts, runtime, rounds),
             _run_to_first_output(hosts, rounds),
         ]
         ours = runtime.run(IMAGE, "sleep", "100000", network="none")
@@ -46,11 +48,23 @@ def chapter(hosts: Hosts, rounds: int) -> list[Comparison]:
             "run --rm true as a whole process",
             lambda: hosts.libpod("run", "--rm", "--network", "none", IMAGE, "true"),
             lambda: hosts.podman("run", "--rm", "--network", "none", *LIMITS, IMAGE, "true"),
-            rounds=rounds,
+            rounds=rounds * 2,
             target=0.8,
         )
     )
     return rows
+
+
+def _create_and_remove(hosts: Hosts, runtime: libpod.Runtime, rounds: int) -> Comparison:
+    with hosts.service() as client:
+        return compare(
+            "create + remove",
+            lambda: runtime.create(IMAGE, "true", network="none").remove(),
+            lambda: client.containers.create(IMAGE, ["true"], network_mode="none").remove(),
+            rounds=rounds * 3,
+            rival="podman-py create, remove",
+            target=0.35,
+        )
 
 
 LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -57,6 +58,24 @@ def timed(work: Work) -> float:
     return time.perf_counter() - began
 
 
+def cpu_of(words: Sequence[str]) -> float:
+    """Seconds of processor time, user and system, of a command and of the children that it waited for."""
+    silence = os.open(os.devnull, os.O_RDWR)
+    try:
+        child = os.posix_spawn(
+            words[0],
+            words,
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, silence, end) for end in (0, 1, 2)],
+        )
+    finally:
+        os.close(silence)
+    _, status, used = os.wait4(child, 0)
+    if status != 0:
+        raise RuntimeError(f"{' '.join(words)} ended with status {status}")
+    return used.ru_utime + used.ru_stime
+
+
 def compare(
     name: str,
     ours: Work,
@@ -67,20 +86,29 @@ def compare(
     target: float | None = None,
     between: Callable[[], AbstractContextManager[object]] = nullcontext,
     warm: bool = True,
+    clock: Callable[[Work], float] = timed,
 ) -> Comparison:
     """Time both by turns, *rounds* times each, after one round that does not count.
 
-    *between* wraps each single run in what must be made before it and cleared after it, untimed.
+    *between* wraps each single run in what must be made before it and cleared after it, untimed. *clock* says how long
+    a run took; `measured` takes the run's own word for it.
     """
     mine: list[float] = []
     rivals: list[float] = []
     for number in range(rounds + warm):
         for work, times in ((ours, mine), (theirs, rivals)):
             with between():
-                took = timed(work)
+                took = clock(work)
             if number >= warm:
                 times.append(took)
     return Comparison(name=name, ours=tuple(mine), theirs=tuple(rivals), rival=rival, target=target)
+
+
+def measured(work: Work) -> float:
+    """A clock for work that returns how many seconds it took of what matters."""
+    took = work()
+    assert isinstance(took, float)
+    return took
 
 
 def in_blocks(name: str, ours: Sequence[float], theirs: Sequence[float], **more: object) -> Comparison:

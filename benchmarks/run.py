@@ -33,7 +33,9 @@ def main() -> int:
             print(f"\n{name}  (load {os.getloadavg()[0]:.1f})\n{HEADING}", flush=True)
             extra = {}
             if args.quick:
-                extra = {"crowd": {"count": 100}, "migrate": {"sizes": (64,)}}.get(name, {})
+                extra = {"crowd": {"count": 100, "multitude": 1000}, "migrate": {"sizes": (64,)}}.get(
+                    name, {}
+                )
             for row in CHAPTERS[name](pair, args.rounds, **extra):  # type: ignore[operator]
                 print(row.row(), flush=True)
                 kept = kept and row.is_met

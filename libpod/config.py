@@ -210,6 +210,13 @@ class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True):
             events_log_path=self.events_log_path,
         )
 
+    def settings(self) -> dict[str, Any]:
+        """The keywords of `load` that give this configuration again without reading a file."""
+        plain = RuntimeConfig()
+        changed = _differences(self, plain) | _differences(self.containers, plain.containers)
+        changed.pop("containers", None)
+        return {"read_files": False, "graph_root": self.graph_root, "run_root": self.run_root, **changed}
+
     @classmethod
     def load(
         cls, *, read_files: bool = True, environ: Mapping[str, str] | None = None, **overrides: Any
@@ -262,7 +269,16 @@ def with_overrides(
     return RuntimeConfig(**{name: _frozen(value) for name, value in chosen.items()})
 
 
+def _differences(config: msgspec.Struct, plain: msgspec.Struct) -> dict[str, Any]:
+    return {
+        name: value for name, value in msgspec.structs.asdict(config).items() if value != getattr(plain, name)
+    }
+
+
 def _frozen(value: Any) -> Any:
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes | tuple):
-        return tuple(value)
+    """Lists, as TOML and JSON have them, become tuples, also those within."""
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _frozen(item) for key, item in value.items()}
     return value

@@ -51,7 +51,6 @@ def open_services(settings: Mapping[str, Any], *, moved: bool = False) -> Servic
     try:
         locks = FileLockManager(paths.locks, timeout=config.lock_timeout or None)
         services = Services(
-            settings=dict(settings),
             config=config,
             paths=paths,
             state=state,

@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from libpod.config import RuntimeConfig
 
 START = (
     "import sys; sys.path += sys.argv.pop(1).split(':'); from libpod.clean_up import main; sys.exit(main())"
@@ -24,10 +24,14 @@ INHERITED = ("CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_
 """Variables that change what an engine is; conmon's environment is of our making and has none of them."""
 
 
-def exit_command(settings: Mapping[str, Any], ctr_id: str, *, exec_session: str = "") -> tuple[str, ...]:
-    """argv of the clean-up after one container, or after one exec session in it."""
+def exit_command(config: RuntimeConfig, ctr_id: str, *, exec_session: str = "") -> tuple[str, ...]:
+    """argv of the clean-up after one container, or after one exec session in it.
+
+    It is told the whole configuration, so that it works on the engine that ran the container, whatever has been written
+    into containers.conf since, and need not read that: the parser of such files is a tenth of its work.
+    """
     text = json.dumps(
-        {"settings": dict(settings), "environ": _environ()}, default=os.fspath, separators=(",", ":")
+        {"settings": config.settings(), "environ": _environ()}, default=os.fspath, separators=(",", ":")
     )
     words = (sys.executable, "-IS", "-c", START, _places(), text, ctr_id)
     return (*words, exec_session) if exec_session else words

@@ -8,9 +8,9 @@ Covers: libpod/runtime.go (type Runtime, its fields)
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from libpod.define.errors import RuntimeClosedError
 from libpod.model.event import Event, EventStatus, EventType
@@ -35,7 +35,6 @@ class Services:
     def __init__(
         self,
         *,
-        settings: Mapping[str, Any],
         config: RuntimeConfig,
         paths: EnginePaths,
         state: State,
@@ -46,8 +45,6 @@ class Services:
         open_store: Callable[[], Store],
         read_host: Callable[[], HostFacts],
     ) -> None:
-        self.settings = settings
-        """What the runtime was opened with: the exit command opens one with the same."""
         self.config = config
         self.paths = paths
         self.locks = locks
