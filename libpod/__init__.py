@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from libpod.version import VERSION
 
 if TYPE_CHECKING:
+    from libpod.checkpoint.fitness import FitnessFinding, FitnessReport
     from libpod.checkpoint.report import CheckpointReport, RestoreReport
     from libpod.checkpoint.timeline import Phase
     from libpod.container_api import Container
@@ -129,6 +130,8 @@ _HOMES = {
     "ExecResult": "container_internal.executing",
     "Finding": "runtime_check",
     "HistoryEntry": "image.graph",
+    "FitnessFinding": "checkpoint.fitness",
+    "FitnessReport": "checkpoint.fitness",
     "HostError": "define.errors",
     "Image": "image_api",
     "ImageError": "define.errors",
@@ -223,6 +226,8 @@ __all__ = [
     "ExecOptions",
     "ExecResult",
     "Finding",
+    "FitnessFinding",
+    "FitnessReport",
     "HistoryEntry",
     "HostError",
     "Image",
@@ -239,6 +244,7 @@ __all__ = [
     "LockInfo",
     "LogLine",
     "LogOptions",
+    "MigrationReport",
     "Network",
     "NetworkCreateOptions",
     "NetworkError",

@@ -87,6 +87,7 @@ def _finders(services: Services, *, thorough: bool) -> Iterator[Callable[[], Ite
     yield lambda: leftovers.strays(services, survey(services))
     yield lambda: leftovers.staging(services, seen)
     yield lambda: upkeep.volume_problems(services)
+    yield lambda: upkeep.unsettled_networks(services)
     yield lambda: upkeep.network_strays(services)
     yield lambda: upkeep.temporary_files(services)
     if thorough:

@@ -7,6 +7,7 @@ Covers: libpod/runtime.go (LockConflicts, SystemCheck)
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import time
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from libpod.container_internal.services import Services
-from libpod.define.errors import LockError, NoSuchVolumeError, short
+from libpod.define.errors import LockError, NoSuchContainerError, NoSuchVolumeError, short
 from libpod.linux.files import remove_tree
 from libpod.lock.base import LockKind
 from libpod.lock.presence import MAKE, UNMAKE
@@ -99,6 +100,43 @@ def network_strays(services: Services) -> Iterator[Problem]:
             sentence=f"network {item.kind} {item.name}{of} belongs to nobody",
             fix=functools.partial(backend.remove_strays, found),
         )
+
+
+def unsettled_networks(services: Services) -> Iterator[Problem]:
+    """Running containers that a killed process was connecting or disconnecting."""
+    from libpod.container_internal.network_changes import is_settled
+
+    for config, state in services.state.containers():
+        if is_settled(config, state):
+            continue
+        lock = services.locks.lock(config.lock_id, LockKind.CONTAINER)
+        try:
+            lock.acquire(0.0)
+        except LockError:
+            continue  # somebody is at work on it
+        try:
+            half = not is_settled(
+                services.state.container_config(config.id), services.state.container_state(config.id)
+            )
+        except NoSuchContainerError:
+            continue
+        finally:
+            lock.release()
+        if half:
+            yield Problem(
+                kind="network",
+                subject=config.name,
+                sentence=f"container {config.name} is not connected to the networks of its record",
+                fix=functools.partial(_settle_networks, services, config.id),
+            )
+
+
+def _settle_networks(services: Services, ctr_id: str) -> None:
+    from libpod.container_internal.locked import locked
+    from libpod.container_internal.network_changes import settle
+
+    with contextlib.suppress(NoSuchContainerError), locked(services, ctr_id) as held:
+        settle(held)
 
 
 def volume_problems(services: Services) -> Iterator[Problem]:

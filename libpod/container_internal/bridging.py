@@ -128,7 +128,7 @@ def connect(
 
 def disconnect(held: LockedContainer) -> None:
     """Take down what `connect` made, and give its claims back; nothing there is fine."""
-    config, services = held.config, held.services
+    config, services = with_all_networks(held), held.services
     known = definitions_of(services)
     networks = {name: _definition_or_stand_in(known, name) for name in config.networks}
     status = msgspec.convert(held.state.network_status, dict[str, StatusBlock])
@@ -152,8 +152,9 @@ def connect_more(held: LockedContainer, namespace: Path, network: str) -> dict[s
     return plain
 
 
-def disconnect_some(held: LockedContainer, before: ContainerConfig, namespace: Path, network: str) -> None:
-    """Disconnect a running container from *network*, which its record *before* had."""
+def disconnect_some(held: LockedContainer, namespace: Path, network: str) -> None:
+    """Disconnect a running container from *network*, which its record has no more and its status still has."""
+    before = with_all_networks(held)
     known = definitions_of(held.services)
     networks = {name: _definition_or_stand_in(known, name) for name in before.networks}
     status = msgspec.convert(held.state.network_status, dict[str, StatusBlock])
@@ -166,6 +167,22 @@ def disconnect_some(held: LockedContainer, before: ContainerConfig, namespace: P
     )
     addresses = _addresses_claimed_by(held.services, held.id)
     backend_of(held.services).disconnect(request_for(before, namespace, networks, addresses), [network])
+    freed = [
+        Claim(kind=ADDRESS, key=ipam.address_key(network, address), owner=held.id)
+        for address in addresses.get(network, ())
+    ]
+    held.services.state.release_claims(held.id, freed)
+
+
+def with_all_networks(held: LockedContainer) -> ContainerConfig:
+    """The record with the networks of the status too: one that was being left when a process was killed."""
+    status = held.state.network_status
+    left = {
+        name: NetworkOptions(interface_name=next(iter(block.get("interfaces") or {}), ""))
+        for name, block in status.items()
+        if name not in held.config.networks
+    }
+    return msgspec.structs.replace(held.config, networks={**held.config.networks, **left})
 
 
 def reload(held: LockedContainer, namespace: Path) -> None:

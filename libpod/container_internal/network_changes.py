@@ -1,10 +1,8 @@
 """Networks of a container that exists, running or not: join one, leave one, load the rules again.
 
-The record changes first, then the kernel. A kill in between leaves a container whose record has the network (or has
-it no more); its next start, or its clean-up, makes the kernel follow.
-
-The address of a network that was left stays claimed until the container ends: the claims of a container are given
-back together.
+The record changes first, then the kernel, then the status. A kill in between leaves a container whose record has the
+network (or has it no more) and whose status does not agree. `settle` makes the kernel follow the record: the next
+opening of the engine asks for it, and so does the next change. A start or a clean-up follows the record anyway.
 
 Covers: libpod/networking_common.go (NetworkConnect, NetworkDisconnect, reloadNetwork)
 """
@@ -21,6 +19,7 @@ from libpod.container_internal.held import LockedContainer
 from libpod.define.errors import InvalidStateError, NetworkError
 from libpod.define.status import LIVE, Operation
 from libpod.model.container_config import ContainerConfig, NetworkOptions
+from libpod.model.container_state import ContainerState
 from libpod.model.event import EventStatus, EventType
 
 
@@ -28,6 +27,7 @@ def join(held: LockedContainer, network: str, options: NetworkOptions | None = N
     """Connect the container to one more network; on an error its record is as before."""
     held.require(Operation.NETWORK)
     _require_bridge(held)
+    settle(held)
     definition = bridging.definitions_of(held.services).get_or_default(network)
     before = held.config
     if definition.name in before.networks:
@@ -37,10 +37,7 @@ def join(held: LockedContainer, network: str, options: NetworkOptions | None = N
         wanted = msgspec.structs.replace(wanted, interface_name=_free_interface(before))
     _rewrite(held, {**before.networks, definition.name: wanted})
     try:
-        if held.status in LIVE and held.state.netns:
-            found = bridging.connect_more(held, Path(held.state.netns), definition.name)
-            held.update(network_status={**held.state.network_status, **found})
-            _rewrite_files(held)
+        _connect(held, definition.name)
     except BaseException:
         _rewrite(held, dict(before.networks))
         raise
@@ -51,26 +48,55 @@ def leave(held: LockedContainer, network: str) -> None:
     """Disconnect the container from one of its networks; its published ports follow to another."""
     held.require(Operation.NETWORK)
     _require_bridge(held)
+    settle(held)
     name = bridging.definitions_of(held.services).get_or_default(network).name
-    before = held.config
-    if name not in before.networks:
+    networks = held.config.networks
+    if name not in networks:
         raise NetworkError(
             f"container {held.name} is not connected to network {name}",
-            resolution=f"it is connected to {', '.join(before.networks) or 'none'}",
+            resolution=f"it is connected to {', '.join(networks) or 'none'}",
         )
-    _rewrite(held, {other: options for other, options in before.networks.items() if other != name})
-    if held.status in LIVE and held.state.netns:
-        bridging.disconnect_some(held, before, Path(held.state.netns), name)
-        rest = {other: status for other, status in held.state.network_status.items() if other != name}
-        held.update(network_status=rest)
-        _rewrite_files(held)
+    _rewrite(held, {other: options for other, options in networks.items() if other != name})
+    _disconnect(held, name)
     _emit(held, EventStatus.DISCONNECT, name)
 
 
 def reload(held: LockedContainer) -> None:
     """Load the host's rules for a running container again."""
+    settle(held)
     if held.status in LIVE and held.state.netns and held.config.networks:
         bridging.reload(held, Path(held.state.netns))
+
+
+def is_settled(config: ContainerConfig, state: ContainerState) -> bool:
+    """Whether the container is connected as its record says, or does not run."""
+    return state.status not in LIVE or not state.netns or set(config.networks) == set(state.network_status)
+
+
+def settle(held: LockedContainer) -> None:
+    """Connect and disconnect a running container as its record says; nearly always there is nothing to do."""
+    if is_settled(held.config, held.state):
+        return
+    for name in set(held.state.network_status) - set(held.config.networks):
+        _disconnect(held, name)
+    for name in held.config.networks:
+        if name not in held.state.network_status:
+            _connect(held, name)
+
+
+def _connect(held: LockedContainer, network: str) -> None:
+    if held.status in LIVE and held.state.netns:
+        found = bridging.connect_more(held, Path(held.state.netns), network)
+        held.update(network_status={**held.state.network_status, **found})
+        _rewrite_files(held)
+
+
+def _disconnect(held: LockedContainer, network: str) -> None:
+    if held.status in LIVE and held.state.netns:
+        bridging.disconnect_some(held, Path(held.state.netns), network)
+        rest = {name: status for name, status in held.state.network_status.items() if name != network}
+        held.update(network_status=rest)
+        _rewrite_files(held)
 
 
 def _require_bridge(held: LockedContainer) -> None:

@@ -21,7 +21,7 @@ Covers: libpod/state.go
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -224,8 +224,8 @@ class State(abc.ABC):
         """Those that are held."""
 
     @abc.abstractmethod
-    def release_claims(self, owner: str) -> None:
-        """Give back all of one container."""
+    def release_claims(self, owner: str, only: Collection[Claim] | None = None) -> None:
+        """Give back all that one container holds, or *only* these of them; those that it does not hold are fine."""
 
     @abc.abstractmethod
     def allocate_lock(self) -> int:

@@ -6,6 +6,8 @@ first, opened first; see keys for the rows.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from libpod.define.errors import (
     ContainerInUseError,
     ExecSessionExistsError,
@@ -22,6 +24,7 @@ from libpod.model.container_state import ContainerState, ExecSession, ExitRecord
 from libpod.model.container_summary import summary_of
 from libpod.model.times import to_nanoseconds
 from libpod.state import keys, lookup, refusals, survival
+from libpod.state.base import Claim
 from libpod.state.lmdb_environment import Transaction
 from libpod.state.lmdb_rows import delete_under, exists, rows, tails, under
 
@@ -135,11 +138,15 @@ def sweep(volatile: Transaction, ctr_id: str) -> None:
     release_claims(volatile, ctr_id)
 
 
-def release_claims(volatile: Transaction, owner: str) -> None:
-    """Give back everything that *owner* holds."""
-    for row in list(under(volatile, keys.edges(keys.CLAIM_OWNER, owner))):
-        volatile.delete(keys.CLAIM + row[len(keys.edges(keys.CLAIM_OWNER, owner)) :])
-        volatile.delete(row)
+def release_claims(volatile: Transaction, owner: str, only: Collection[Claim] | None = None) -> None:
+    """Give back everything that *owner* holds, or *only* these."""
+    edge = keys.edges(keys.CLAIM_OWNER, owner)
+    wanted = None if only is None else {keys.claim(item.kind, item.key) for item in only}
+    for row in list(under(volatile, edge)):
+        claim = keys.CLAIM + row[len(edge) :]
+        if wanted is None or claim in wanted:
+            volatile.delete(claim)
+            volatile.delete(row)
 
 
 def _check_references(durable: Transaction, wanted: ContainerConfig) -> None:

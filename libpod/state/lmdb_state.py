@@ -19,7 +19,7 @@ Covers: libpod/sqlite_state.go, libpod/boltdb_state.go
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -448,8 +448,8 @@ class LmdbState(State):
     def claims(self, *, owner: str | None = None, kind: str | None = None) -> list[Claim]:
         return self._read_volatile(lambda volatile: lmdb_allocations.claims(volatile, owner, kind))
 
-    def release_claims(self, owner: str) -> None:
-        self._write_volatile(lambda volatile: lmdb_containers.release_claims(volatile, owner))
+    def release_claims(self, owner: str, only: Collection[Claim] | None = None) -> None:
+        self._write_volatile(lambda volatile: lmdb_containers.release_claims(volatile, owner, only))
 
     def allocate_lock(self) -> int:
         return self._write_volatile_reading(lmdb_allocations.allocate_lock)

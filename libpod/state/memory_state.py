@@ -12,7 +12,7 @@ Covers: libpod/in_memory_state.go
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import attrs
 
@@ -479,11 +479,14 @@ class MemoryState(State):
                 if owner in (None, holder) and kind in (None, found[0])
             ]
 
-    def release_claims(self, owner: str) -> None:
+    def release_claims(self, owner: str, only: Collection[Claim] | None = None) -> None:
         with self._mutex:
             self._open()
+            wanted = None if only is None else {(item.kind, item.key) for item in only}
             self._volatile.claims = {
-                item: held for item, held in self._volatile.claims.items() if held != owner
+                item: held
+                for item, held in self._volatile.claims.items()
+                if held != owner or (wanted is not None and item not in wanted)
             }
 
     def allocate_lock(self) -> int:

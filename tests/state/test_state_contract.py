@@ -534,6 +534,9 @@ def test_claims_are_listed_by_owner_and_kind_and_given_back(store: State) -> Non
     mine = [Claim(kind="address", key="n/1", owner="one"), Claim(kind="port", key="tcp/80", owner="one")]
     other = Claim(kind="port", key="tcp/81", owner="two")
     store.claim([*mine, other])
+    store.release_claims("one", [other, mine[1]])
+    assert store.claims() == [mine[0], other]
+    store.claim([mine[1]])
     assert store.claims(owner="one") == mine
     assert store.claims(kind="port") == [mine[1], other]
     assert store.claims(owner="one", kind="port") == [mine[1]]

@@ -219,6 +219,10 @@ class Histories(RuleBasedStateMachine):
     def release(self, owner: str) -> None:
         self.both(lambda store: store.release_claims(owner))
 
+    @rule(owner=ids, only=st.lists(claims, max_size=3))
+    def release_some(self, owner: str, only: list[Claim]) -> None:
+        self.both(lambda store: store.release_claims(owner, only))
+
     @rule()
     def allocate_lock(self) -> None:
         self.both(lambda store: store.allocate_lock())

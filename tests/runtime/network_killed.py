@@ -1,0 +1,190 @@
+"""Helper of test_network_crashes: change a container's networks, be killed at the n-th step, look what is left.
+
+    python -m tests.runtime.network_killed <scenario> <root> <runroot>
+
+runs in the network namespace that is the test's host. Every attempt is a fork with a Runtime of its own, which kills
+itself (SIGKILL) when it enters the n-th function that changes a network, the claims or the record; n grows until an
+attempt ends by itself. Then the next command follows, by turns: look (opening is all), start, remove. Prints one JSON
+object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import libpod
+from libpod.linux.links import links
+from tests.engines import Engine, conmons_of, until
+
+STEPS = {
+    "netlink.py": {"change"},
+    "firewall.py": {"add_networks", "remove_network", "remove", "publish", "withdraw"},
+    "namespaces.py": {"create_network_namespace", "delete_network_namespace"},
+    "bridging.py": {"reserve", "connect", "disconnect", "announce"},
+    "network_changes.py": {"_rewrite", "_rewrite_files"},
+    "lmdb_state.py": {"claim", "release_claims"},
+}
+PORT = 8080
+
+
+def killed_at(step: int, action: Callable[[], object]) -> bool:
+    """Whether a child that does *action* was killed at its *step*-th step; False when it ended before."""
+    child = os.fork()
+    if child == 0:
+        seen = 0
+
+        def count(frame: FrameType, event: str, _argument: object) -> None:
+            nonlocal seen
+            code = frame.f_code
+            if event == "call" and code.co_name in STEPS.get(code.co_filename.rpartition("/")[2], ()):
+                seen += 1
+                if seen == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        threading.setprofile(count)
+        sys.setprofile(count)
+        try:
+            action()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def left_over(engine: Engine) -> list[str]:
+    """What there is of networks: links, rules, namespaces, claims, held ports; and monitors."""
+    rules = subprocess.run(["nft", "list", "ruleset"], check=True, capture_output=True, text=True).stdout
+    found = [f"link {link.name}" for link in links() if link.name != "lo"] + rules.splitlines()[:1]
+    with engine.runtime() as runtime:
+        found += [f"claim {claim.key}" for claim in runtime._services.state.claims()]
+        found += [f"namespace {name}" for name in os.listdir(runtime._services.paths.netns_directory)]
+    found += [f"monitor {pid}" for pid in conmons_of(engine.root)]
+    with socket.socket() as program:
+        try:
+            program.bind(("0.0.0.0", PORT))
+        except OSError:
+            found.append(f"port {PORT} is held")
+    return found
+
+
+def problems_of(runtime: libpod.Runtime, container: libpod.Container) -> list[str]:
+    """Whether what runs is connected as its record says, and nothing else is there."""
+    status = container.state().network_status
+    expected = set(container.config.networks)
+    found = [] if set(status) == expected else [f"connected to {set(status)}, recorded are {expected}"]
+    inside = {
+        line.split(":")[1].strip().partition("@")[0]
+        for line in container.run("ip", "-o", "link").stdout.decode().splitlines()
+    }
+    interfaces = {name for network in status.values() for name in network["interfaces"]}
+    if inside != interfaces | {"lo"}:
+        found.append(f"it has the interfaces {inside}, recorded are {interfaces}")
+    ports = [link.name for link in links() if link.master]
+    if len(ports) != len(expected):
+        found.append(f"bridges have the ports {ports}, its networks are {expected}")
+    claimed = runtime._services.state.claims(kind="address")
+    if {claim.key.partition("/")[0] for claim in claimed} != expected:
+        found.append(f"claims are {claimed}, its networks {expected}")
+    report = runtime.check()
+    return found + [f"check: {finding}" for finding in report.findings]
+
+
+def one(runtime: libpod.Runtime) -> libpod.Container:
+    return runtime.container("victim")
+
+
+def start(engine: Engine) -> None:
+    with engine.runtime() as runtime:
+        one(runtime).start()
+
+
+def stop(engine: Engine) -> None:
+    with engine.runtime() as runtime:
+        one(runtime).stop(timeout=0)
+        one(runtime).clean_up()
+
+
+def remove(engine: Engine) -> None:
+    with engine.runtime() as runtime:
+        one(runtime).remove(force=True, timeout=0)
+
+
+def connect(engine: Engine) -> None:
+    with engine.runtime() as runtime:
+        runtime.connect_network("second", "victim")
+
+
+def disconnect(engine: Engine) -> None:
+    with engine.runtime() as runtime:
+        runtime.disconnect_network("first", "victim")
+
+
+ACTIONS = {"start": start, "stop": stop, "remove": remove, "connect": connect, "disconnect": disconnect}
+
+
+def prepared(engine: Engine, scenario: str) -> None:
+    with engine.runtime() as runtime:
+        networks = "first,second" if scenario == "disconnect" else "first"
+        container = runtime.create(
+            "bb:1", "sleep", "1000", name="victim", network=networks, publish=[f"{PORT}:80"]
+        )
+        if scenario != "start":
+            container.start()
+
+
+def repaired(engine: Engine, scenario: str, step: int) -> list[str]:
+    """The next command, whatever it is, finds or makes everything as it should be."""
+    found: list[str] = []
+    with engine.runtime() as runtime:
+        if not runtime.has_container("victim"):
+            return found
+        container = one(runtime)
+        live = container.status() is libpod.ContainerStatus.RUNNING
+        if step % 3 == 1 and not live:
+            container.start()
+            live = True
+        if step % 3 != 2 and live:
+            found += problems_of(runtime, container)
+        container.remove(force=True, timeout=0)
+    return found
+
+
+def main() -> None:
+    scenario, engine = sys.argv[1], Engine(Path(sys.argv[2]), Path(sys.argv[3]))
+    with engine.runtime() as runtime:
+        for name, subnet in (("first", "10.71.1.0/24"), ("second", "10.71.2.0/24")):
+            runtime.create_network(name, subnets=[subnet])
+    problems: list[str] = []
+    step, killed = 0, True
+    while killed and len(problems) < 20:
+        step += 1
+        prepared(engine, scenario)
+        killed = killed_at(step, lambda: ACTIONS[scenario](engine))
+        try:
+            problems += [f"step {step}: {found}" for found in repaired(engine, scenario, step)]
+        except libpod.NoSuchContainerError:
+            pass  # its removal was finished by somebody else, who saw that it was begun
+        except (libpod.LibpodError, OSError) as error:
+            problems.append(f"step {step}: {type(error).__name__}: {error}")
+            with contextlib.suppress(libpod.NoSuchContainerError):
+                remove(engine)
+        left = until(lambda: left_over(engine), lambda found: not found, timeout=30)
+        problems += [f"step {step}: left {item}" for item in left]
+    with engine.runtime() as runtime:
+        for name in ("first", "second"):
+            runtime.remove_network(name, force=True)
+    sys.stdout.write(json.dumps({"steps": step, "problems": problems}))
+
+
+if __name__ == "__main__":
+    main()
