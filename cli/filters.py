@@ -142,6 +142,22 @@ def _pod(value: str, runtime: libpod.Runtime) -> Predicate:
     return lambda item: bool(item.summary.pod) and item.summary.pod.startswith(value)
 
 
+def _restart_policy(value: str, runtime: libpod.Runtime) -> Predicate:
+    wanted = {"", "no", "never"} if value in {"no", "never"} else {value}
+    return lambda item: item.summary.restart_policy in wanted
+
+
+def _should_start_on_boot(value: str, runtime: libpod.Runtime) -> Predicate:
+    wanted = value.lower() in {"true", "1"}
+
+    def matches(item: libpod.Listed) -> bool:
+        policy = item.summary.restart_policy
+        wants = policy == "always" or (policy == "unless-stopped" and not item.state.stopped_by_user)
+        return wants is wanted
+
+    return matches
+
+
 def _until(value: str, runtime: libpod.Runtime) -> Predicate:
     moment = seconds_of(value)
     return lambda item: unix_seconds(item.summary.created_time) < moment
@@ -157,6 +173,8 @@ MAKERS: dict[str, Maker] = {
     "network": _network,
     "pod": _pod,
     "since": _since,
+    "restart-policy": _restart_policy,
+    "should-start-on-boot": _should_start_on_boot,
     "status": _status,
     "until": _until,
     "volume": _volume,

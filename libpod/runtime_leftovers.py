@@ -62,6 +62,7 @@ def container_problems(services: Services, seen: Survey) -> Iterator[Problem]:
         suspicious = (
             state.status not in _RESTING
             or state.restart_policy_match
+            or (summary.auto_remove and state.status is Status.EXITED and not state.checkpoint_path)
             or ctr_id in seen.abandoned
             or any(trace.kind not in {"directory", "layer"} for trace in seen.traces.get(ctr_id, ()))
         )
