@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from libpod.container_api import Container
-from libpod.container_internal import rootfs
+from libpod.container_internal import id_mapping, rootfs
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.naming import is_taken
 from libpod.container_internal.removal import finish_removal, remove_container
@@ -180,6 +180,7 @@ def _make_storage(services: Services, config: ContainerConfig, steps: Steps) -> 
             image_name=config.rootfs_image_name,
             mount_label=config.mount_label,
             process_label=config.process_label,
+            maps=id_mapping.store_maps(config),
         )
         steps.add(lambda: services.store.delete_container(config.id))
     (directory / "artifacts").mkdir(exist_ok=True)
@@ -196,8 +197,14 @@ def _make_volumes(services: Services, config: ContainerConfig, steps: Steps) -> 
     made = []
     for volume in config.named_volumes:
         if not services.state.has_volume(volume.name):
+            uid, gid = id_mapping.root_on_host(config)
             runtime_volume.create_volume(
-                services, volume.name, anonymous=volume.is_anonymous, ignore_existing=True
+                services,
+                volume.name,
+                anonymous=volume.is_anonymous,
+                ignore_existing=True,
+                uid=uid,
+                gid=gid,
             )
             steps.add(functools.partial(runtime_volume.remove_volume, services, volume.name))
             made.append(volume.name)

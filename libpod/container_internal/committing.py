@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 
 import attrs
 
-from libpod.container_internal import files, lifecycle, rootfs
+from libpod.container_internal import files, id_mapping, lifecycle, rootfs
 from libpod.container_internal.held import LockedContainer
 from libpod.define.errors import InvalidStateError
 from libpod.define.signals import signal_name
@@ -147,6 +147,9 @@ def settings_of(held: LockedContainer, base: ContainerDefaults, *, volumes: bool
 def _whole_root(held: LockedContainer, sink: BinaryIO) -> None:
     tar = require_program("tar", purpose="commit a container into one layer")
     with files.mounted_root(held) as root:
+        if id_mapping.is_mapped(held.config):
+            files.write_mapped(held, root, sink)
+            return
         stream(
             [tar, "--numeric-owner", "--xattrs", "--one-file-system", "-C", os.fspath(root), "-c", "."], sink
         )

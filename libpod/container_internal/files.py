@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import attrs
 
-from libpod.container_internal import rootfs, user_mounts
+from libpod.container_internal import id_mapping, rootfs, user_mounts
 from libpod.container_internal.held import LockedContainer
 from libpod.define.errors import InvalidStateError
 from libpod.define.status import LIVE, Operation
@@ -101,6 +101,10 @@ def export(held: LockedContainer, sink: BinaryIO) -> None:
     """See `Container.export`."""
     held.require(Operation.EXPORT)
     with mounted_root(held) as root:
+        if id_mapping.is_mapped(held.config):
+            write_mapped(held, root, sink)
+            held.emit(EventStatus.EXPORT)
+            return
         # tar is the best keeper of odd names, links and attributes there is; it writes straight into the sink.
         tar = require_program("tar", purpose="export a container")
         # Names as podman writes them, without a leading "./", and from a list, since one may begin with a dash.
@@ -108,6 +112,13 @@ def export(held: LockedContainer, sink: BinaryIO) -> None:
         words = [tar, "--numeric-owner", "--xattrs", "--one-file-system", "-C", os.fspath(root), "-c"]
         stream([*words, "--null", "--verbatim-files-from", "-T", "-"], sink, stdin=names)
     held.emit(EventStatus.EXPORT)
+
+
+def write_mapped(held: LockedContainer, root: Path, sink: BinaryIO) -> None:
+    """The mounted root of a container with ids of its own, as a tar in which they are."""
+    from libpod.image.tree_tar import write_tree
+
+    write_tree(root, sink, one_file_system=True, owner=id_mapping.store_maps(held.config).inside)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from libpod.container_internal import id_mapping
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.services import Services
 from libpod.define.errors import HostError, StorageError
@@ -29,7 +30,8 @@ def mount(held: LockedContainer) -> Path:
         shm.mkdir(mode=0o700, exist_ok=True)
         label = f',context="{config.mount_label}"' if config.mount_label else ""
         try:
-            mounts.mount("shm", shm, "tmpfs", _SHM_FLAGS, f"mode=1777,size={config.shm_size}{label}")
+            owner = "uid={},gid={}".format(*id_mapping.root_on_host(config))
+            mounts.mount("shm", shm, "tmpfs", _SHM_FLAGS, f"mode=1777,size={config.shm_size},{owner}{label}")
         except OSError as error:
             raise HostError(
                 f"container {held.name}: /dev/shm cannot be mounted ({error.strerror})"

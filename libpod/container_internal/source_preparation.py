@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from libpod.container_internal import id_mapping
 from libpod.container_internal.held import LockedContainer
 from libpod.define.errors import VolumeError
 from libpod.linux import process
@@ -25,29 +26,29 @@ def prepare(held: LockedContainer, user: ResolvedUser) -> None:
         {"source": state.volume_config(volume.name).mount_point, "options": volume.options}
         for volume in held.config.named_volumes
     ]
-    _carry_out(held, entries, user)
+    _carry_out(held, entries, id_mapping.on_host(held.config, user.uid, user.gid))
 
 
-def _carry_out(held: LockedContainer, entries: Iterable[Mapping[str, Any]], user: ResolvedUser) -> None:
+def _carry_out(held: LockedContainer, entries: Iterable[Mapping[str, Any]], owner: tuple[int, int]) -> None:
     for action in source_actions(entries):
         if action.chown:
-            _chown(held, Path(action.source), user)
+            _chown(held, Path(action.source), owner)
         if action.relabel and held.services.host.selinux and held.config.mount_label:
             label = held.config.mount_label
             process.run(["chcon", "-R", "-h", label, action.source])
 
 
-def _chown(held: LockedContainer, top: Path, user: ResolvedUser) -> None:
+def _chown(held: LockedContainer, top: Path, owner: tuple[int, int]) -> None:
     """Give a tree to the container's user; one whose top is right already was done before."""
     try:
         found = top.stat()
-        if (found.st_uid, found.st_gid) == (user.uid, user.gid):
+        if (found.st_uid, found.st_gid) == owner:
             return
         # The top comes last, so that a kill in between leaves the work to be done again.
         for directory, names, files in os.walk(top, topdown=False):
             for name in (*names, *files):
-                os.chown(os.path.join(directory, name), user.uid, user.gid, follow_symlinks=False)
-        os.chown(top, user.uid, user.gid)
+                os.chown(os.path.join(directory, name), *owner, follow_symlinks=False)
+        os.chown(top, *owner)
     except OSError as error:
         raise VolumeError(
             f"container {held.name}: {top} cannot be given to its user ({error.strerror})"

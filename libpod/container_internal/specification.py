@@ -17,7 +17,13 @@ from typing import Any
 
 import msgspec
 
-from libpod.container_internal import extra_mounts, generated_files, source_preparation, user_lookup
+from libpod.container_internal import (
+    extra_mounts,
+    generated_files,
+    id_mapping,
+    source_preparation,
+    user_lookup,
+)
 from libpod.container_internal.held import LockedContainer
 from libpod.define.errors import HostError
 from libpod.linux import devices, process
@@ -47,7 +53,7 @@ def prepare(held: LockedContainer, root: Path) -> Prepared:
     """Look everything up and write the generated files; *root* is the mounted root file system."""
     config, services = held.config, held.services
     user = user_lookup.resolve(root, config.user, groups=config.groups)
-    _make_working_directory(held, root, user.uid, user.gid)
+    _make_working_directory(held, root, *id_mapping.on_host(config, user.uid, user.gid))
     binds = generated_files.write(held, network_status=held.state.network_status)
     if config.passwd is not False and (
         passwd := user_lookup.passwd_for(root, user, working_directory(config))
@@ -56,6 +62,10 @@ def prepare(held: LockedContainer, root: Path) -> Prepared:
         write_atomic(path, passwd.encode(errors="surrogateescape"), mode=0o644, durable=False)
         binds["/etc/passwd"] = str(path)
     source_preparation.prepare(held, user)
+    id_mapping.give_to_root(
+        config, (path for path in binds.values() if held.run_directory in Path(path).parents)
+    )
+    id_mapping.make_accessible(held, root)
     facts = FinalFacts(
         root_path=str(root),
         host=services.host,

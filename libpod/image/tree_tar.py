@@ -31,7 +31,13 @@ _ATTRIBUTES = ("security.capability", "security.ima")
 _NO_ATTRIBUTES = (errno.ENOTSUP, errno.ENODATA, errno.EPERM)
 
 
-def write_tree(root: StrPath, sink: Sink, *, one_file_system: bool = False) -> None:
+def write_tree(
+    root: StrPath,
+    sink: Sink,
+    *,
+    one_file_system: bool = False,
+    owner: Callable[[int, int], tuple[int, int]] | None = None,
+) -> None:
     """Write the tree below *root* (without an entry for *root* itself) to *sink*; raises ImageError."""
     try:
         top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -41,7 +47,8 @@ def write_tree(root: StrPath, sink: Sink, *, one_file_system: bool = False) -> N
         ) from error
     try:
         with reading(os.fspath(root)), writing_tar(sink) as tar:
-            TreeWriter(tar, device=os.fstat(top).st_dev if one_file_system else None).directory(top, "")
+            device = os.fstat(top).st_dev if one_file_system else None
+            TreeWriter(tar, device=device, owner=owner).directory(top, "")
     finally:
         os.close(top)
 

@@ -247,6 +247,8 @@ _READERS: dict[str, Callable[[Any], object]] = {
     "ipc": words.ipc_namespace,
     "uts": words.uts_namespace,
     "userns": words.user_namespace,
+    "uid_map": words.id_maps,
+    "gid_map": words.id_maps,
     "cgroupns": words.cgroup_namespace,
     "ulimits": words.ulimits,
     "memory": words.size,

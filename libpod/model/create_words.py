@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from libpod.define.errors import InvalidArgumentError
 from libpod.define.signals import parse_signal
-from libpod.model.container_config import PortMapping
+from libpod.model.container_config import IDMap, PortMapping
+from libpod.model.id_maps import check_maps
 from libpod.model.limits import (
     DeviceLimit,
     DeviceRequest,
@@ -165,6 +166,23 @@ def uts_namespace(value: str | NamespaceMode) -> NamespaceMode:
 def user_namespace(value: str | NamespaceMode) -> NamespaceMode:
     """Words of `--userns`."""
     return parse_namespace(value, "user")
+
+
+def id_maps(values: Iterable[str | IDMap]) -> tuple[IDMap, ...]:
+    """Words of `--uidmap` and `--gidmap`: ID inside, ID on the host, how many. Raises InvalidArgumentError."""
+    found = tuple(_id_map(value) if isinstance(value, str) else value for value in values)
+    check_maps(found, "mapping")
+    return found
+
+
+def _id_map(text: str) -> IDMap:
+    parts = text.split(":")
+    if not 2 <= len(parts) <= 3 or not all(part.isdecimal() for part in parts):
+        raise InvalidArgumentError(
+            f'"{text}" is not a mapping of ids', resolution="write CONTAINER_ID:HOST_ID[:HOW_MANY]"
+        )
+    inside, outside, size = (int(part) for part in (*parts, "1")[:3])
+    return IDMap(container_id=inside, host_id=outside, size=size)
 
 
 def cgroup_namespace(value: str | NamespaceMode) -> NamespaceMode:

@@ -69,6 +69,8 @@ def plan_namespaces(
     owners: dict[str, ContainerConfig] = {}
     for namespace in _ORDER:
         mode = asked[namespace]
+        if namespace == "user" and mode.kind is NamespaceKind.DEFAULT and (options.uid_map or options.gid_map):
+            mode = NamespaceMode(NamespaceKind.PRIVATE)
         if mode.kind is NamespaceKind.DEFAULT:
             mode = NamespaceMode(NamespaceKind.POD) if _pod_shares(around, namespace) else defaults[namespace]
         if mode.kind is NamespaceKind.POD:
@@ -130,6 +132,12 @@ def _check_user(options: CreateOptions, modes: Mapping[str, NamespaceMode]) -> N
         raise InvalidArgumentError(
             "a user namespace of its own needs a mapping", resolution="set uid_map and gid_map"
         )
+    for maps in (options.uid_map or options.gid_map, options.gid_map or options.uid_map):
+        if mapped and not any(entry.container_id == 0 for entry in maps):
+            raise InvalidArgumentError(
+                "the id 0 is not part of the mapping of ids, and the root of the container needs it",
+                resolution="begin a range with 0:",
+            )
     if mapped and not own:
         raise InvalidArgumentError(
             "a mapping of ids needs a user namespace of its own", resolution="set userns=private"

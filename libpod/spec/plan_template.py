@@ -161,7 +161,7 @@ def _default_mounts(request: PlanRequest, namespaces: PlannedNamespaces) -> list
     network, user = namespaces.modes["network"].kind, namespaces.modes["user"]
     new_user = namespaces.joins_user_namespace
     security = request.options.security_opt
-    own_network = network in (NamespaceKind.BRIDGE, NamespaceKind.NONE, NamespaceKind.PRIVATE)
+    own_network = network in _networks_of_its_own(namespaces)
     unmasked = security.unmasks_all or "/sys/fs/cgroup" in security.unmask
     return mounts.default_mounts(
         request.host,
@@ -172,6 +172,13 @@ def _default_mounts(request: PlanRequest, namespaces: PlannedNamespaces) -> list
         or _maps(request.options.gid_map or request.options.uid_map, 5),
         proc_options=security.proc_options,
     )
+
+
+def _networks_of_its_own(namespaces: PlannedNamespaces) -> frozenset[NamespaceKind]:
+    """The modes whose network namespace the container's user namespace owns; the engine makes them, in the host's."""
+    if namespaces.joins_user_namespace:
+        return frozenset()
+    return frozenset({NamespaceKind.BRIDGE, NamespaceKind.NONE, NamespaceKind.PRIVATE})
 
 
 def _maps(ranges: tuple[IDMap, ...], number: int) -> bool:
@@ -248,6 +255,8 @@ def _sysctls(request: PlanRequest, namespaces: PlannedNamespaces) -> dict[str, s
     found = {}
     for name, value in parsed(request.defaults.sysctls).items():
         owner = _sysctl_owner(name)
+        if owner == "network" and namespaces.joins_user_namespace:
+            continue
         if owner is None or namespaces.modes[owner].is_own:
             found[name] = value
     for name, value in request.options.sysctl.items():

@@ -34,6 +34,7 @@ from libpod.define.errors import (
 from libpod.define.ids import is_full_id, new_id
 from libpod.linux.files import remove_tree
 from libpod.storage import creator, layers, mounting
+from libpod.storage.id_maps import NO_MAPS, IdMaps
 from libpod.storage.layout import make_private_directory
 from libpod.storage.locks import HeldLocks
 from libpod.storage.parts import StoreParts
@@ -75,6 +76,7 @@ def create(
     mount_label: str = "",
     process_label: str = "",
     mount_options: Sequence[str] = (),
+    maps: IdMaps = NO_MAPS,
 ) -> StoredContainer:
     if not is_full_id(ctr_id):
         raise InvalidArgumentError(
@@ -98,6 +100,7 @@ def create(
             name=f"{name}-layer",
             mount_label=mount_label,
             flags={**mark, creator.CONTAINER_FLAG: ctr_id},
+            maps=maps,
         )
         record: dict[str, Any] = {
             "id": ctr_id,
@@ -107,6 +110,7 @@ def create(
             "metadata": _metadata(name, image_id, image_name, mount_label, metadata),
             "created": now(),
             "flags": {"MountLabel": mount_label, "ProcessLabel": process_label, **mark},
+            **maps.record(),
         }
         if mount_options:
             record["flags"]["MountOpts"] = list(mount_options)

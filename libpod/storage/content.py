@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from libpod.define.errors import StorageError
 from libpod.storage import layers
 from libpod.storage.driver import LayerStack
+from libpod.storage.id_maps import Owner
 from libpod.storage.parts import StoreParts
 
 # The readers of whole trees are loaded by the functions that read some: a run, a listing, a removal do not.
@@ -84,18 +85,21 @@ def _whole(parts: StoreParts, layer_id: str) -> tuple[Path, ...]:
     return (directories.upper,) if directories.whole else (directories.upper, *directories.lowers)
 
 
-def write_layer(parts: StoreParts, layer_id: str, sink: BinaryIO) -> None:
-    """The layer as a tar. A look beforehand decides how, because what was written cannot be taken back."""
+def write_layer(parts: StoreParts, layer_id: str, sink: BinaryIO, owner: Owner | None = None) -> None:
+    """The layer as a tar, with owners as *owner* gives them.
+
+    A look beforehand decides how, because what was written cannot be taken back.
+    """
     from libpod.storage import diff, merged
     from libpod.storage.upper import NeedsMergedView
 
     directories = stack(parts, layer_id)
     with _reading(layer_id):
         if directories.whole or not _tells_its_content(directories):
-            merged.write_layer(_trees(parts, directories), sink)
+            merged.write_layer(_trees(parts, directories), sink, owner)
             return
         try:
-            diff.write_layer(directories.upper, directories.lowers, sink)
+            diff.write_layer(directories.upper, directories.lowers, sink, owner)
         except NeedsMergedView as error:
             raise StorageError(
                 f"layer {layer_id} changed while it was read", resolution="pause the container and try again"

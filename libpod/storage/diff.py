@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from libpod.define.errors import StorageError
+from libpod.storage.id_maps import Owner
 from libpod.storage.tar_output import writing_tar
 from libpod.storage.upper import UpperEntry, walk
 
@@ -30,13 +31,13 @@ OPAQUE = ".wh..wh..opq"
 _KEPT_XATTRS = frozenset({"security.capability", "security.ima"})
 
 
-def write_layer(upper: Path, lowers: Sequence[Path], sink: BinaryIO) -> None:
-    """Write the layer to *sink*, which need not be seekable.
+def write_layer(upper: Path, lowers: Sequence[Path], sink: BinaryIO, owner: Owner | None = None) -> None:
+    """Write the layer to *sink*, which need not be seekable; *owner* maps the ids of a container back.
 
     Raises NeedsMergedView, possibly after part of the tar was written, and StorageError when a file changes while it
     is read.
     """
-    with layer_archive(sink) as archive:
+    with layer_archive(sink, owner) as archive:
         for entry in walk(upper, lowers):
             if entry.whiteout:
                 archive.add_whiteout(entry.path)
@@ -47,17 +48,18 @@ def write_layer(upper: Path, lowers: Sequence[Path], sink: BinaryIO) -> None:
 
 
 @contextlib.contextmanager
-def layer_archive(sink: BinaryIO) -> Iterator[LayerArchive]:
+def layer_archive(sink: BinaryIO, owner: Owner | None = None) -> Iterator[LayerArchive]:
     """An archive that is complete when the block ends well."""
     with writing_tar(sink) as archive:
-        yield LayerArchive(archive)
+        yield LayerArchive(archive, owner)
 
 
 class LayerArchive:
     """A layer that is being written, entry by entry."""
 
-    def __init__(self, archive: tarfile.TarFile) -> None:
+    def __init__(self, archive: tarfile.TarFile, owner: Owner | None) -> None:
         self._archive = archive
+        self._owner = owner
         self._linked: dict[tuple[int, int], str] = {}
 
     def add_whiteout(self, path: str) -> None:
@@ -82,6 +84,8 @@ class LayerArchive:
         info = tarfile.TarInfo(entry.path[1:])
         info.mode = stat.S_IMODE(status.st_mode)
         info.uid, info.gid = status.st_uid, status.st_gid
+        if self._owner is not None:
+            info.uid, info.gid = self._owner(info.uid, info.gid)
         info.mtime = status.st_mtime_ns // 10**9
         info.pax_headers = {
             f"SCHILY.xattr.{k}": v for k, v in kept_xattrs(entry.directory, entry.name).items()

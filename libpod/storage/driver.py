@@ -20,6 +20,8 @@ from typing import ClassVar
 
 import msgspec
 
+from libpod.storage.id_maps import IdMaps
+
 
 class MountRequest(msgspec.Struct, frozen=True, kw_only=True):
     """How a layer is to be mounted."""
@@ -31,6 +33,8 @@ class MountRequest(msgspec.Struct, frozen=True, kw_only=True):
     volatile: bool = False
     """Nothing written to the layer has to survive a crash of the machine."""
     read_only: bool = False
+    maps: IdMaps = msgspec.field(default_factory=IdMaps)
+    """The ids that the image's files have in the container."""
 
 
 class LayerStack(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,8 +63,11 @@ class LayerDriver(abc.ABC):
         """Make the home ready for mounts."""
 
     @abc.abstractmethod
-    def create(self, layer_id: str, parent: str | None) -> None:
-        """Make the directory of a new writable layer on top of *parent*."""
+    def create(self, layer_id: str, parent: str | None, maps: IdMaps) -> None:
+        """Make the directory of a new writable layer on top of *parent*; its root belongs to whom *maps* say.
+
+        Raises NotSupportedError for a mapping that the driver cannot do.
+        """
 
     @abc.abstractmethod
     def remove(self, layer_id: str) -> None:

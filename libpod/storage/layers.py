@@ -25,6 +25,7 @@ from typing import Any
 
 from libpod.define.errors import LibpodError, StorageError
 from libpod.linux.files import remove_tree
+from libpod.storage.id_maps import IdMaps
 from libpod.storage.locks import HeldLocks
 from libpod.storage.parts import AllRecords, StoreParts
 from libpod.storage.records import Draft, Record, now
@@ -74,6 +75,7 @@ def create(
     name: str,
     mount_label: str,
     flags: Mapping[str, Any],
+    maps: IdMaps,
 ) -> None:
     """Make a writable layer. On failure nothing of it is left."""
     record: dict[str, Any] = {"id": layer_id, "names": [name]}
@@ -85,7 +87,7 @@ def create(
     draft.add(record)
     draft.save()
     try:
-        parts.driver.create(layer_id, parent)
+        parts.driver.create(layer_id, parent, maps)
         draft.change(layer_id, _completed)
         draft.save()
     except BaseException as error:

@@ -26,6 +26,7 @@ from libpod.define.errors import StorageError
 from libpod.linux.openat import open_strict
 from libpod.storage import diff, overlay_mount
 from libpod.storage.changes import Change, ChangeKind, same_time
+from libpod.storage.id_maps import Owner
 from libpod.storage.upper import MAX_DEPTH, UpperEntry
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -49,11 +50,11 @@ def changes(trees: Trees, *, exact: bool = False, strangers: bool = False) -> li
         return _compare(new, old, "", 0, exact=exact, strangers=strangers)
 
 
-def write_layer(trees: Trees, sink: BinaryIO) -> None:
+def write_layer(trees: Trees, sink: BinaryIO, owner: Owner | None = None) -> None:
     """Write the layer as a tar with whiteouts."""
     with _views(trees) as (new, old):
         found = _compare(new, old, "", 0)
-        with diff.layer_archive(sink) as archive:
+        with diff.layer_archive(sink, owner) as archive:
             for change in found:
                 if change.kind is ChangeKind.DELETED:
                     archive.add_whiteout(change.path)

@@ -31,8 +31,9 @@ from typing import TypeVar
 from libpod.define.errors import NotSupportedError, StorageError
 from libpod.linux import mounts
 from libpod.linux.files import remove_tree, replacing
-from libpod.storage import overlay_mount, short_links
+from libpod.storage import id_maps, overlay_mount, short_links
 from libpod.storage.driver import LayerDriver, LayerStack, MountRequest
+from libpod.storage.id_maps import IdMaps
 
 T = TypeVar("T")
 
@@ -96,7 +97,7 @@ class OverlayDriver(LayerDriver):
 
     # ---- directories ------------------------------------------------------------------------------------------
 
-    def create(self, layer_id: str, parent: str | None) -> None:
+    def create(self, layer_id: str, parent: str | None, maps: IdMaps) -> None:
         directory = self._home / layer_id
         try:
             if os.path.lexists(directory):
@@ -106,15 +107,17 @@ class OverlayDriver(LayerDriver):
                 lower, lower_layers = self._repairing(lambda: self._lowers_of_child(parent))
             like = os.stat(self._directory(parent) / "diff") if parent is not None else None
             _make_directory(directory, 0o700)
-            self._make_owned(directory / "diff", 0o555 if like is None else like.st_mode & 0o7777, like)
+            uid, gid = (0, 0) if like is None else (like.st_uid, like.st_gid)
+            owner = maps.on_host(uid, gid) if maps or like is not None else None
+            self._make_owned(directory / "diff", 0o555 if like is None else like.st_mode & 0o7777, owner)
             link = short_links.new_name()
             with replacing(directory / "link", mode=0o644, sync_name=False) as stream:
                 stream.write(link.encode())
             short_links.make(self._home, link, layer_id)
-            self._make_owned(directory / "work", 0o700, like)
-            self._make_owned(directory / "merged", 0o700, like)
+            self._make_owned(directory / "work", 0o700, owner)
+            self._make_owned(directory / "merged", 0o700, owner)
             if parent is None:
-                self._make_owned(directory / "empty", 0o700, like)
+                self._make_owned(directory / "empty", 0o700, owner)
                 return
             _write(directory / "lower", lower)
             _write(directory / "lower-layers", lower_layers)
@@ -186,8 +189,14 @@ class OverlayDriver(LayerDriver):
             # The kernel refuses an upper directory that was once mounted volatile.
             remove_tree(directory / "work/work/incompat/volatile")
             if not target.is_dir():  # podman up to 5.0 removes it when it unmounts
-                self._make_owned(target, 0o700, os.stat(stack.upper))
-            overlay_mount.mount(plan, target)
+                self._make_owned(target, 0o700, _owner_of(stack.upper))
+            if request.maps:
+                homes = (self._home, *self._additional_homes)
+                paths = [Path(lower) for lower in plan.lowers]
+                with id_maps.mapped_lowers(directory, paths, homes, request.maps) as mapped:
+                    overlay_mount.mount(overlay_mount.with_lowers(plan, mapped), target)
+            else:
+                overlay_mount.mount(plan, target)
         except OSError as error:
             raise StorageError(
                 f"cannot mount layer {layer_id} of {len(lowers)} lower layers ({error.strerror})",
@@ -202,9 +211,7 @@ class OverlayDriver(LayerDriver):
             # One mount may lie on another when somebody did not find the first recorded.
             while _detach(target):
                 pass
-            if (directory / "mapped").is_dir():
-                for name in os.listdir(directory / "mapped"):
-                    _detach(directory / "mapped" / name)
+            id_maps.unmount_all(directory)
             self._renew_mountpoint(directory)
         except OSError as error:
             raise StorageError(f"cannot unmount layer {layer_id} ({error})") from error
@@ -215,7 +222,7 @@ class OverlayDriver(LayerDriver):
             return
         fresh = directory / "merged.1"
         remove_tree(fresh)
-        self._make_owned(fresh, 0o700, os.stat(directory / "diff"))
+        self._make_owned(fresh, 0o700, _owner_of(directory / "diff"))
         try:
             os.rename(fresh, directory / "merged")
         except OSError as error:
@@ -292,16 +299,21 @@ class OverlayDriver(LayerDriver):
                 raise
         return look()
 
-    def _make_owned(self, path: Path, mode: int, like: os.stat_result | None) -> None:
+    def _make_owned(self, path: Path, mode: int, owner: tuple[int, int] | None) -> None:
         _make_directory(path, mode)
-        if like is None or (like.st_uid, like.st_gid) == (os.geteuid(), os.getegid()):
+        if owner is None or owner == (os.geteuid(), os.getegid()):
             return
         try:
-            os.chown(path, like.st_uid, like.st_gid)
+            os.chown(path, *owner)
             os.chmod(path, mode)  # chown takes the set-id bits away
         except PermissionError:
             if not self._ignore_chown_errors:
                 raise
+
+
+def _owner_of(path: Path) -> tuple[int, int]:
+    found = os.stat(path)
+    return found.st_uid, found.st_gid
 
 
 def _make_directory(path: Path, mode: int) -> None:

@@ -114,6 +114,11 @@ def plan(
     )
 
 
+def with_lowers(what: OverlayPlan, lowers: Sequence[Path]) -> OverlayPlan:
+    """The same with other lower directories."""
+    return msgspec.structs.replace(what, lowers=tuple(os.fspath(lower) for lower in lowers))
+
+
 def mount(what: OverlayPlan, target: Path) -> None:
     """Mount the overlay at *target*; raises OSError."""
     data = mount_data(what)

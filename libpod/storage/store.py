@@ -20,6 +20,7 @@ import msgspec
 from libpod.define.errors import ConfigError, NotSupportedError, StorageError
 from libpod.storage import containers, content, creator, images, layers, mounting
 from libpod.storage.driver import LayerDriver, MountRequest
+from libpod.storage.id_maps import NO_MAPS, IdMaps
 from libpod.storage.layout import StorePaths
 from libpod.storage.locks import StoreLocks
 from libpod.storage.options import StoreOptions
@@ -143,10 +144,12 @@ class Store:
         mount_label: str = "",
         process_label: str = "",
         mount_options: Sequence[str] = (),
+        maps: IdMaps = NO_MAPS,
     ) -> StoredContainer:
         """Make a container with a fresh layer on top of the image, or on nothing.
 
-        *metadata* is added to what podman writes; *mount_options* take the place of the driver's. All or nothing: on
+        *metadata* is added to what podman writes; *mount_options* take the place of the driver's;
+        *maps* gives the image's files other ids, where the kernel can. All or nothing: on
         error nothing is left, after a kill `recover` collects. Raises ContainerExistsError for an id or name that any
         program's container holds, NoSuchImageError, StorageError.
         """
@@ -160,6 +163,7 @@ class Store:
             mount_label=mount_label,
             process_label=process_label,
             mount_options=mount_options,
+            maps=maps,
         )
 
     def is_own(self, container: StoredContainer) -> bool:
@@ -204,6 +208,7 @@ class Store:
             options=container.mount_options or None,
             label=container.mount_label,
             volatile=bool(container.flags.get("Volatile")),
+            maps=container.maps,
         )
         return mounting.mount(self._parts, container.layer_id, request)
 
@@ -248,7 +253,9 @@ class Store:
 
         Nothing is locked meanwhile: pause the container first, or a file that changes is an error.
         """
-        content.write_layer(self._parts, containers.require(self._parts, ctr_id).layer_id, sink)
+        container = containers.require(self._parts, ctr_id)
+        owner = container.maps.inside if container.maps else None
+        content.write_layer(self._parts, container.layer_id, sink, owner)
 
     def upper_directory(self, ctr_id: str) -> Path:
         """The directory with the container's own files, as overlay keeps them."""

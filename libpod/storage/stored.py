@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import msgspec
 
+from libpod.storage.id_maps import IdMaps
 from libpod.storage.records import Record
 
 INCOMPLETE = "incomplete"
@@ -126,6 +127,8 @@ class StoredContainer(msgspec.Struct, frozen=True, kw_only=True):
     process_label: str
     mount_options: tuple[str, ...]
     flags: Mapping[str, Any]
+    maps: IdMaps
+    """The ids of its files; what is in the layer has those of the host."""
     record: Record
 
     @property
@@ -147,6 +150,7 @@ class StoredContainer(msgspec.Struct, frozen=True, kw_only=True):
             process_label=flags.get("ProcessLabel") or "",
             mount_options=tuple(flags.get("MountOpts") or ()),
             flags=flags,
+            maps=IdMaps.of(record),
             record=record,
         )
 

@@ -16,10 +16,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from libpod.define.errors import CommandError, ProgramMissingError, StorageError
+from libpod.define.errors import CommandError, NotSupportedError, ProgramMissingError, StorageError
 from libpod.linux import mounts, process
 from libpod.linux.files import remove_tree
 from libpod.storage.driver import LayerDriver, LayerStack, MountRequest
+from libpod.storage.id_maps import IdMaps
 from libpod.storage.layout import make_private_directory
 
 
@@ -39,7 +40,12 @@ class VfsDriver(LayerDriver):
     def prepare_home(self) -> None:
         return
 
-    def create(self, layer_id: str, parent: str | None) -> None:
+    def create(self, layer_id: str, parent: str | None, maps: IdMaps) -> None:
+        if maps:
+            raise NotSupportedError(
+                f"layer {layer_id} cannot have other ids than its image: the vfs driver does not map them",
+                resolution="use the overlay driver, or a container without a mapping",
+            )
         directory = self._home / "dir" / layer_id
         try:
             remove_tree(directory)

@@ -206,8 +206,11 @@ def test_a_user_namespace_has_its_mapping() -> None:
     assert "devices" not in record.spec["linux"]["resources"]
     with pytest.raises(InvalidArgumentError, match="needs a mapping"):
         planned(userns="private")
+    assert planned(uid_map=maps).spec["linux"]["uidMappings"] == record.spec["linux"]["uidMappings"]
     with pytest.raises(InvalidArgumentError, match="needs a user namespace"):
-        planned(uid_map=maps)
+        planned(userns="host", uid_map=maps)
+    with pytest.raises(InvalidArgumentError, match="id 0 is not part"):
+        planned(uid_map=(IDMap(container_id=1, host_id=1000, size=5),))
 
 
 def test_the_hosts_network_in_a_user_namespace_means_the_hosts_sysfs() -> None:

@@ -15,6 +15,7 @@ from libpod.linux import mounts
 from libpod.storage import overlay_mount
 from libpod.storage.options import StoreOptions
 from libpod.storage.overlay_mount import effective_options, mount_data, plan
+from libpod.storage.id_maps import NO_MAPS
 from libpod.storage.store import Store
 from libpod.storage.stored import StoredImage
 from tests.storage.store_sandbox import Sandbox
@@ -200,7 +201,7 @@ def stack_layers(store: Store, sandbox: Sandbox, count: int) -> str:
     parent: str | None = None
     for number in range(count):
         layer_id = new_id()
-        store.driver.create(layer_id, parent)
+        store.driver.create(layer_id, parent, NO_MAPS)
         (sandbox.layer_directory(layer_id) / "diff" / f"file{number}").write_text(str(number))
         record = {"id": layer_id, "created": "2024-01-01T00:00:00Z"}
         records.append(record if parent is None else {**record, "parent": parent})
