@@ -7,6 +7,7 @@ Covers: libpod/runtime.go (paths), the paths that upstream joins wherever it nee
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import msgspec
@@ -15,8 +16,8 @@ OWN_DIRECTORY = "libpod-py"
 """The name of the engine's directory below the graph root and the run root. Podman's is called `libpod`."""
 
 
-class EnginePaths(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the engine keeps what. Pure: nothing is made or read.
+class EnginePaths(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """Where the engine keeps what. Pure: nothing is made or read, and every path is put together once.
 
     <graph root>/libpod-py/     survives a reboot
         state/                  LMDB: configurations, names, pods, volumes, last exits
@@ -43,23 +44,23 @@ class EnginePaths(msgspec.Struct, frozen=True, kw_only=True):
     network_config_dir: Path | None = None
     events_log_path: Path | None = None
 
-    @property
+    @functools.cached_property
     def durable(self) -> Path:
         return self.graph_root / OWN_DIRECTORY
 
-    @property
+    @functools.cached_property
     def volatile(self) -> Path:
         return self.run_root / OWN_DIRECTORY
 
-    @property
+    @functools.cached_property
     def durable_state(self) -> Path:
         return self.durable / "state"
 
-    @property
+    @functools.cached_property
     def volatile_state(self) -> Path:
         return self.volatile / "state"
 
-    @property
+    @functools.cached_property
     def volumes(self) -> Path:
         return self.volume_path or self.durable / "volumes"
 
@@ -67,28 +68,28 @@ class EnginePaths(msgspec.Struct, frozen=True, kw_only=True):
         """The directory whose `_data` is the content of a local volume."""
         return self.volumes / name
 
-    @property
+    @functools.cached_property
     def networks(self) -> Path:
         return self.network_config_dir or self.durable / "networks"
 
-    @property
+    @functools.cached_property
     def staging(self) -> Path:
         """Temporary files that end by being renamed into the graph root."""
         return self.durable / "tmp"
 
-    @property
+    @functools.cached_property
     def locks(self) -> Path:
         return self.volatile / "locks"
 
-    @property
+    @functools.cached_property
     def alive_lock(self) -> Path:
         return self.volatile / "alive.lock"
 
-    @property
+    @functools.cached_property
     def working(self) -> Path:
         return self.volatile / "working"
 
-    @property
+    @functools.cached_property
     def exits(self) -> Path:
         return self.volatile / "exits"
 
@@ -98,11 +99,11 @@ class EnginePaths(msgspec.Struct, frozen=True, kw_only=True):
     def persist(self, ctr_id: str) -> Path:
         return self.volatile / "persist" / ctr_id
 
-    @property
+    @functools.cached_property
     def sockets(self) -> Path:
         return self.volatile / "sockets"
 
-    @property
+    @functools.cached_property
     def netns_directory(self) -> Path:
         return self.volatile / "netns"
 
@@ -113,15 +114,15 @@ class EnginePaths(msgspec.Struct, frozen=True, kw_only=True):
         """Where an OCI runtime keeps the states of our containers: ours alone, so that ids need not be unique."""
         return self.volatile / "oci" / runtime
 
-    @property
+    @functools.cached_property
     def events_log(self) -> Path:
         return self.events_log_path or self.volatile / "events" / "events.log"
 
-    @property
+    @functools.cached_property
     def criu_probe(self) -> Path:
         return self.volatile / "criu.json"
 
-    @property
+    @functools.cached_property
     def private_directories(self) -> tuple[Path, ...]:
         """The directories that must be there, and closed to others, before the engine works."""
         return (

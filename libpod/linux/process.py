@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Protocol, TypeAlias
@@ -55,7 +54,17 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def find_program(name: StrPath, *, path: str | None = None) -> str | None:
     """Where *name* is on *path* (default: our PATH, then the system directories), or None."""
-    return shutil.which(name, path=path) or shutil.which(name, path=CLEAN_PATH)
+    for place in (path or os.environ.get("PATH", os.defpath), CLEAN_PATH):
+        found = _on_path(os.fspath(name), place)
+        if found is not None:
+            return found
+    return None
+
+
+def _on_path(name: str, path: str) -> str | None:
+    # Not shutil.which: it is alone in needing shutil here, which loads three compressors.
+    candidates = [name] if "/" in name else [os.path.join(place, name) for place in path.split(":") if place]
+    return next((file for file in candidates if os.path.isfile(file) and os.access(file, os.X_OK)), None)
 
 
 def require_program(name: str, *, purpose: str, resolution: str | None = None) -> str:
@@ -169,7 +178,8 @@ def _stream(words: Sequence[str], sink: SupportsWrite, given: IO[bytes], cwd: St
         spawned(words, stdin=given, stdout=subprocess.PIPE, stderr=errors, cwd=cwd) as child,
     ):
         assert child.stdout is not None
-        shutil.copyfileobj(child.stdout, sink, 1 << 20)
+        while block := child.stdout.read(1 << 20):
+            sink.write(block)
         status = child.wait()
         if status != 0:
             errors.seek(0)

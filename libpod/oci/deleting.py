@@ -1,9 +1,10 @@
 """The runtime forgets a container, and its cgroups go.
 
 ``runc delete --force`` of something that lives sends SIGKILL and sleeps 100 ms before its first look. So init is
-killed by pidfd, its end awaited, and only then is the runtime called. A runtime that was killed while it created leaves
-cgroups that it does not know about in every hierarchy; those are removed here as well. One that was killed while it
-restored leaves a CRIU that goes on, and the root mounted in its own directory (`criu-root`): both are ended first.
+killed by pidfd, its end awaited, and only then is the runtime called, unless nothing is left for it to do. A runtime
+that was killed while it created leaves cgroups that it does not know about in every hierarchy; those are removed here
+as well. One that was killed while it restored leaves a CRIU that goes on, and the root mounted in its own directory
+(`criu-root`): both are ended first.
 
 Every step can be repeated: a crash between any two leaves less than before, and the next call does the rest.
 
@@ -19,8 +20,11 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from libpod.define.errors import CommandError, InvalidStateError, OciRuntimeError, last_lines
 from libpod.linux import cgroups, mounts, pidfd
+from libpod.linux.files import remove_tree
 from libpod.linux.pidfd import ProcessIdentity
 from libpod.linux.process import run
 from libpod.oci import arguments, state_files
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
     from libpod.oci.programs import Programs
 
 logger = logging.getLogger(__name__)
+
+_decoder = msgspec.json.Decoder()
 
 KILL_TIMEOUT = 30.0
 """Seconds that a killed process may take to vanish, e.g. in uninterruptible sleep."""
@@ -53,10 +59,13 @@ def delete(
             kill(bundle, process)
     if directory is not None and force:
         _end_restore(bundle, directory / "criu-root")
+    if directory is not None and state is not None and _is_mere_record(bundle, directory):
+        _remove_cgroups(bundle, force=force)
+        remove_tree(directory)
+        return
     if directory is None or directory.exists():
         _call(programs, bundle, force=force)
-    if bundle.cgroups_enabled and bundle.cgroup_path:
-        _remove_cgroups(bundle, force=force)
+    _remove_cgroups(bundle, force=force)
 
 
 def _end_restore(bundle: Bundle, criu_root: Path) -> None:
@@ -121,7 +130,29 @@ def _call(programs: Programs, bundle: Bundle, *, force: bool) -> None:
         logger.debug("container %s is unknown to the runtime: %s", bundle.name, last_lines(text, 1))
 
 
+def _is_mere_record(bundle: Bundle, directory: Path) -> bool:
+    """Whether nothing is left of an ended container but cgroups and the runtime's record of it.
+
+    Both runtimes then do what `delete` does without them, in a tenth of the time that their start takes: cgroups first,
+    the record last. They are needed for hooks after the end, for systemd's units, for resctrl groups, for whatever crun
+    makes at the word of an annotation, and for processes that the end of init does not end.
+    """
+    if bundle.cgroup_manager != "cgroupfs" or os.path.lexists(directory / "criu-root"):
+        return False
+    try:
+        document = _decoder.decode(bundle.config_file.read_bytes())
+        linux = document["linux"]
+        alone = any(entry["type"] == "pid" and not entry.get("path") for entry in linux["namespaces"])
+        hooks = document.get("hooks") or {}
+        annotated = any(name.startswith("run.oci.") for name in document.get("annotations") or ())
+    except (OSError, msgspec.DecodeError, KeyError, TypeError, AttributeError):
+        return False  # damaged or gone: the runtime has a copy of its own
+    return alone and not annotated and not hooks.get("poststop") and not linux.get("intelRdt")
+
+
 def _remove_cgroups(bundle: Bundle, *, force: bool) -> None:
+    if not bundle.cgroups_enabled or not bundle.cgroup_path:
+        return
     path = cgroups.group_path(bundle.cgroup_path)
     left = cgroups.remove(path, timeout=0.0 if force else 2.0)
     if left and force:

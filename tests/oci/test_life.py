@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 
@@ -9,6 +10,7 @@ import pytest
 
 from libpod.define.errors import CommandNotExecutableError, CommandNotFoundError, InvalidStateError
 from libpod.linux import cgroups, pidfd
+from libpod.oci.conmon import ConmonRuntime
 from tests.oci.bundles import PATIENCE, Workshop
 
 pytestmark = pytest.mark.root
@@ -63,6 +65,34 @@ def test_delete_is_refused_while_it_runs_and_repeatable_afterwards(shop: Worksho
     assert shop.code(bundle, launched) == 137
     shop.runtime.delete(bundle)
     assert not any(h.directory(bundle.cgroup_path).exists() for h in cgroups.hierarchies())
+
+
+def test_an_ended_container_is_deleted_without_starting_the_runtime(shop: Workshop) -> None:
+    bundle, launched = shop.shell("exit 0")
+    shop.code(bundle, launched)
+    programs = shop.runtime.programs
+    runtimeless = ConmonRuntime(
+        conmon=programs.conmon, runtime=bundle.directory / "missing" / programs.runtime_name
+    )
+    runtimeless.delete(bundle, init=launched.init)
+    assert not (shop.base / "rt" / bundle.id).exists()
+    assert not any(h.directory(bundle.cgroup_path).exists() for h in cgroups.hierarchies())
+
+
+def test_hooks_after_the_end_run_when_the_container_is_deleted(shop: Workshop) -> None:
+    bundle = shop.bundle()
+    mark = bundle.directory / "mark"
+    with shop.runtime.launching(bundle) as launch:
+        shop.write_config(bundle, ["true"])
+        document = json.loads(bundle.config_file.read_bytes())
+        document["hooks"] = {"poststop": [{"path": "/bin/sh", "args": ["sh", "-c", f"cat > {mark}"]}]}
+        bundle.config_file.write_text(json.dumps(document))
+        launched = launch.go()
+    shop.runtime.start(bundle, launched)
+    shop.code(bundle, launched)
+    assert not mark.exists()
+    shop.runtime.delete(bundle, init=launched.init)
+    assert json.loads(mark.read_text())["id"] == bundle.id
 
 
 def test_the_wait_ends_at_its_timeout(shop: Workshop) -> None:
