@@ -9,6 +9,8 @@ import argparse
 from typing import Any
 
 import libpod
+from libpod_cli import checkpoints
+from libpod_cli.checkpoints import SUBVERBS
 from libpod_cli.choose import chosen, declare_choice
 from libpod_cli.formatting import dump
 from libpod_cli.parser import Parser, UsageError
@@ -33,11 +35,22 @@ def _checkpoint_flags(parser: Parser) -> None:
     parser.switch("--print-stats", help="show how long it took")
     parser.switch("--tcp-established", help="allow established TCP connections")
     parser.switch("--with-previous", help="dump only what changed since the pre-checkpoint")
+    parser.switch("--env", help="inspect: show the environment of every process")
+    parser.text("--format", help="inspect, compare: json instead of a tree")
 
 
-@verb("[options] CONTAINER [CONTAINER...]", _checkpoint_flags)
+@verb(
+    "[options] CONTAINER [CONTAINER...] | inspect ARCHIVE [ARCHIVE...] | compare ARCHIVE ARCHIVE",
+    _checkpoint_flags,
+)
 def checkpoint(args: argparse.Namespace, session: Session) -> int:
     """Freeze running containers, into their directories or into an archive"""
+    if (
+        args.arguments
+        and args.arguments[0] in SUBVERBS
+        and not session.runtime.has_container(args.arguments[0])
+    ):
+        return checkpoints.run(args, session)
     names = chosen(args, session, of_all=lambda item: item.status is libpod.ContainerStatus.RUNNING)
     if len(names) > 1 and (args.export or args.create_image):
         raise UsageError("an archive or image holds one container: name one")

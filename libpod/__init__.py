@@ -17,6 +17,12 @@ from libpod.version import VERSION
 
 if TYPE_CHECKING:
     from libpod.checkpoint.fitness import FitnessFinding, FitnessReport
+    from libpod.checkpoint.inspection import (
+        CheckpointComparison,
+        CheckpointInspection,
+        ProcessImage,
+        TreeContent,
+    )
     from libpod.checkpoint.report import CheckpointReport, RestoreReport
     from libpod.checkpoint.timeline import Phase
     from libpod.container_api import Container
@@ -107,7 +113,9 @@ _HOMES = {
     "AttachStream": "oci.attach",
     "Change": "storage.changes",
     "CheckReport": "runtime_check",
+    "CheckpointComparison": "checkpoint.inspection",
     "CheckpointError": "define.errors",
+    "CheckpointInspection": "checkpoint.inspection",
     "CheckpointOptions": "model.move_options",
     "CheckpointReport": "checkpoint.report",
     "CommandNotExecutableError": "define.errors",
@@ -170,6 +178,7 @@ _HOMES = {
     "PodExistsError": "define.errors",
     "PodOptions": "model.pod_options",
     "PodPartialError": "define.errors",
+    "ProcessImage": "checkpoint.inspection",
     "RemovalReport": "image.removing",
     "RestoreError": "define.errors",
     "RestoreOptions": "model.move_options",
@@ -180,6 +189,7 @@ _HOMES = {
     "StateStoreError": "define.errors",
     "StorageError": "define.errors",
     "SubnetRequest": "network.creation",
+    "TreeContent": "checkpoint.inspection",
     "Volume": "volume",
     "VolumeError": "define.errors",
     "VolumeExistsError": "define.errors",
@@ -204,7 +214,9 @@ __all__ = [
     "AttachStream",
     "Change",
     "CheckReport",
+    "CheckpointComparison",
     "CheckpointError",
+    "CheckpointInspection",
     "CheckpointOptions",
     "CheckpointReport",
     "CommandNotExecutableError",
@@ -267,6 +279,7 @@ __all__ = [
     "PodExistsError",
     "PodOptions",
     "PodPartialError",
+    "ProcessImage",
     "RemovalReport",
     "RestoreError",
     "RestoreOptions",
@@ -277,6 +290,7 @@ __all__ = [
     "StateStoreError",
     "StorageError",
     "SubnetRequest",
+    "TreeContent",
     "Volume",
     "VolumeError",
     "VolumeExistsError",

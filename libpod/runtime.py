@@ -25,6 +25,7 @@ from libpod import runtime_opening
 
 # The rest is imported by the methods that need it: a listing must not pay for what creates containers.
 if TYPE_CHECKING:
+    from libpod.checkpoint.inspection import CheckpointComparison, CheckpointInspection
     from libpod.checkpoint.report import CheckpointReport, RestoreReport
     from libpod.container_api import Container
     from libpod.container_internal.services import Services
@@ -288,6 +289,22 @@ class Runtime:
 
         wanted = RestoreOptions(import_=Path(import_), name=name or "", **options)
         return runtime_copies.restore_copies(self._services, wanted, copies)
+
+    def inspect_checkpoint(self, path: StrPath, *, environment: bool = False) -> CheckpointInspection:
+        """What an archive holds, without restoring it: processes, memory, files, sockets, mounts, changes, timings.
+
+        With *environment* the variables of every process too. Raises ArchiveError, and NotSupportedError where CRIU's
+        definitions of its images (`pycriu`) or protobuf are missing.
+        """
+        from libpod import runtime_inspect
+
+        return runtime_inspect.inspect_checkpoint(self._services, Path(path), environment=environment)
+
+    def compare_checkpoints(self, before: StrPath, after: StrPath) -> CheckpointComparison:
+        """What changed from one archive to another. Raises as `inspect_checkpoint`."""
+        from libpod import runtime_inspect
+
+        return runtime_inspect.compare_checkpoints(self._services, Path(before), Path(after))
 
     # -- volumes ------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ import attrs
 import msgspec
 
 from libpod import runtime_ctr
-from libpod.checkpoint import documents, members
+from libpod.checkpoint import documents, members, pre_checkpoints
 from libpod.checkpoint.reader import ArchiveHead, ArchiveReader, UnpackedArchive, open_archive
 from libpod.checkpoint.report import RestoreReport
 from libpod.checkpoint.timeline import Timeline
@@ -82,6 +82,9 @@ def restore_import(services: Services, options: RestoreOptions) -> tuple[Contain
             nonlocal unpacked
             with timeline.phase(UNPACKING):
                 unpacked = unpacked_whole(archive, timeline)
+                if options.import_previous is not None:
+                    unpacked = pre_checkpoints.add_previous(unpacked, options.import_previous)
+                pre_checkpoints.require_complete(unpacked)
                 require_volumes(unpacked, config, options)
             return unpacked
 

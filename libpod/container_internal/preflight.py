@@ -46,7 +46,7 @@ def require_checkpoint(held: LockedContainer, options: CheckpointOptions) -> Non
         raise InvalidArgumentError(
             f"the directory {options.export.parent} for the export does not exist", resolution="make it first"
         )
-    require_criu(held.services)
+    require_criu(held.services, pre_checkpoint=options.pre_checkpoint or options.with_previous)
     require_runtime(held.services, config)
 
 
@@ -56,10 +56,16 @@ def require_restore(services: Services, config: ContainerConfig) -> None:
     require_runtime(services, config)
 
 
-def require_criu(services: Services) -> None:
-    """Raise NotSupportedError or ProgramMissingError unless there is a CRIU that works on this kernel."""
+def require_criu(services: Services, *, pre_checkpoint: bool = False) -> None:
+    """Raise NotSupportedError or ProgramMissingError unless there is a CRIU that works on this kernel.
+
+    With *pre_checkpoint* the kernel must also tell which pages have changed.
+    """
     configured = Path(services.config.criu_path) if services.config.criu_path else None
-    criu.require_criu(None, configured, cache=services.paths.criu_probe)
+    needs = None
+    if pre_checkpoint:
+        needs = criu.CriuNeeds(features=(criu.MEMORY_TRACKING,), purpose="dump memory in two steps")
+    criu.require_criu(needs, configured, cache=services.paths.criu_probe)
 
 
 def require_runtime(services: Services, config: ContainerConfig) -> None:
