@@ -11,9 +11,10 @@ import logging
 
 from libpod.container_internal import lifecycle
 from libpod.container_internal.exec_sessions import remove_session
+from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.locked import locked
 from libpod.container_internal.services import Services
-from libpod.define.errors import ContainerInUseError, NoSuchContainerError, NoSuchPodError
+from libpod.define.errors import NoSuchContainerError, NoSuchPodError
 from libpod.define.status import ContainerStatus
 from libpod.model.event import EventStatus
 
@@ -27,23 +28,31 @@ def clean_up_after_exit(services: Services, ctr_id: str) -> None:
     """
     try:
         with locked(services, ctr_id) as held:
-            restarted = lifecycle.after_exit(held)
-            over = held.status in {ContainerStatus.EXITED, ContainerStatus.STOPPED}
-            if restarted or not over or not held.config.auto_remove:
-                return
-            if held.state.checkpoint_path:
-                logger.warning("container %s is kept, because only it has its checkpoint", held.name)
-                return
-            from libpod.container_internal.removal import finish_removal
-            from libpod.container_internal.undertakings import Kind, undertaking
-
-            with undertaking(services.paths.staging, Kind.REMOVAL, ctr_id):
-                held.update(status=ContainerStatus.REMOVING, removing_volumes=True)
-                finish_removal(held)
+            settle_end(held)
     except (NoSuchContainerError, NoSuchPodError):
         return
-    except ContainerInUseError as error:
-        logger.warning("container %s is not removed: %s", ctr_id[:12], error)
+
+
+def settle_end(held: LockedContainer) -> None:
+    """As `clean_up_after_exit`, for a container whose lock is held; it may be gone afterwards."""
+    restarted = lifecycle.after_exit(held)
+    over = held.status in {ContainerStatus.EXITED, ContainerStatus.STOPPED}
+    if restarted or not over or not held.config.auto_remove:
+        return
+    if held.state.checkpoint_path:
+        logger.warning("container %s is kept, because only it has its checkpoint", held.name)
+        return
+    dependents = held.services.state.dependents(held.id)
+    if dependents:
+        # Before anything is taken away from it: others may start it again.
+        logger.warning("container %s is not removed: %d others depend on it", held.name, len(dependents))
+        return
+    from libpod.container_internal.removal import finish_removal
+    from libpod.container_internal.undertakings import Kind, undertaking
+
+    with undertaking(held.services.paths.staging, Kind.REMOVAL, held.id):
+        held.update(status=ContainerStatus.REMOVING, removing_volumes=True)
+        finish_removal(held)
 
 
 def clean_up_after_exec(services: Services, ctr_id: str, session_id: str) -> None:

@@ -90,11 +90,10 @@ def put_right(services: Services, ctr_id: str) -> None:
         with taken(services, ctr_id, timeout=0.0) as held:
             abandoned.settle(held)
             held.lock.abandoned = False
-            over = _needs_clean_up(held)
+            if _needs_clean_up(held):
+                runtime_ended.settle_end(held)
     except NoSuchContainerError:
         return  # its removal is finished
-    if over:
-        runtime_ended.clean_up_after_exit(services, ctr_id)
 
 
 def _seen_in(held: LockedContainer, seen: Survey) -> Iterator[tuple[str, str, str]]:

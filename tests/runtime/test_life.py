@@ -237,3 +237,16 @@ def test_stopping_and_removing_one_that_removes_itself_is_no_error(runtime):
             container.kill()
             assert container.wait(timeout=60) == 137
         assert until(lambda own=container.id: not runtime.has_container(own))
+
+
+def test_one_that_removes_itself_stays_whole_while_another_depends_on_it(runtime):
+    base = runtime.run("bb:1", "sleep", "1000", network="none", auto_remove=True)
+    dependent = runtime.create("bb:1", "true", network=f"container:{base.id}")
+    base.stop(timeout=0)
+    assert until(lambda: base.status() is ContainerStatus.EXITED)
+    assert until(lambda: not runtime.check().findings)
+    base.start()
+    assert base.status() is ContainerStatus.RUNNING
+    dependent.remove()
+    base.stop(timeout=0)
+    assert until(lambda: not runtime.has_container(base.id))
