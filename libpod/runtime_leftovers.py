@@ -186,7 +186,7 @@ def _cgroup_of(held: LockedContainer) -> list[str]:
 def _needs_clean_up(held: LockedContainer) -> bool:
     return (
         held.status is Status.STOPPED
-        or removes_itself(held.config, held.state)
+        or (removes_itself(held.config, held.state) and not held.services.state.dependents(held.id))
         or (held.status is Status.EXITED and lifecycle.wants_restart(held))
     )
 

@@ -72,6 +72,8 @@ class Worker:
         container = self.runtime.container(listed.id)
         state = container.state()
         verbs = [name for name, wanted in _VERBS.items() if wanted(state.status, bool(state.checkpointed and state.checkpoint_path))]
+        if "restore" in verbs and self.choose.random() < 0.5:
+            verbs = ["restore"]
         verb = self.choose.choice(verbs)
         subject = {"id": container.id}
         if verb == "rename":
