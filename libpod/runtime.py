@@ -25,6 +25,7 @@ from libpod import runtime_opening
 
 # The rest is imported by the methods that need it: a listing must not pay for what creates containers.
 if TYPE_CHECKING:
+    from libpod.checkpoint.fitness import FitnessReport
     from libpod.checkpoint.inspection import CheckpointComparison, CheckpointInspection
     from libpod.checkpoint.report import CheckpointReport, RestoreReport
     from libpod.container_api import Container
@@ -195,6 +196,29 @@ class Runtime:
 
         target = Path(export) if export is not None else None
         return self._found(container).checkpoint(CheckpointOptions(export=target, **options))
+
+    def can_checkpoint(
+        self, container: str | Container, export: StrPath | None = None, **options: Any
+    ) -> FitnessReport:
+        """Whether `checkpoint` with the same arguments would succeed, and what the archive would hold.
+
+        The container runs on, untouched. `report.fit` says it in a word, `report.findings` have causes and cures.
+        """
+        from libpod.container_internal.dump_fitness import dump_fitness
+        from libpod.container_internal.locked import locked
+        from libpod.model.move_options import CheckpointOptions
+
+        wanted = CheckpointOptions(export=Path(export) if export is not None else None, **options)
+        with locked(self._services, self._found(container).id) as held:
+            return dump_fitness(held, wanted)
+
+    def can_restore(self, archive: StrPath, name: str | None = None, **options: Any) -> FitnessReport:
+        """Whether `restore(import_=archive)` with the same arguments would succeed on this host; nothing is made."""
+        from libpod import runtime_fitness
+        from libpod.model.move_options import RestoreOptions
+
+        wanted = RestoreOptions(import_=Path(archive), name=name or "", **options)
+        return runtime_fitness.restore_fitness(self._services, wanted)
 
     def restore(
         self,

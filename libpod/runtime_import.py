@@ -22,6 +22,7 @@ import msgspec
 
 from libpod import runtime_ctr
 from libpod.checkpoint import documents, members, pre_checkpoints
+from libpod.checkpoint.origin import without_origin
 from libpod.checkpoint.reader import ArchiveHead, ArchiveReader, UnpackedArchive, open_archive
 from libpod.checkpoint.report import RestoreReport
 from libpod.checkpoint.timeline import Timeline
@@ -128,7 +129,8 @@ def make_and_wake(
             _fill(held, unpacked, options)
             specification.write_imported(held, spec)
         images = held.directory / members.CHECKPOINT_DIR
-        took = restoring.wake(held, images, options, timeline)
+        with restoring.log_put_by(held, timeline):
+            took = restoring.wake(held, images, options, timeline)
         report = restoring.finish(held, options, timeline, took)
     return held, report
 
@@ -163,7 +165,7 @@ def judge(
     config = msgspec.structs.replace(config, runtime=Path(config.runtime).name)
     config = _renamed(services, config, options, shown)
     config = joined(services, config, options.pod, archive=shown)
-    template = _template(spec, config, shown)
+    template = template_of(spec, config, shown)
     judged = msgspec.structs.replace(preflight.with_ports(config, options), spec=template)
     import_judging.require_granted(services, judged, options.policy, archive=shown)
     preflight.judge_import(services, judged, options, archive=shown)
@@ -193,10 +195,12 @@ def judge(
     return runtime_ctr.placed(services, config), spec
 
 
-def _template(spec: dict[str, Any], config: ContainerConfig, shown: str) -> dict[str, Any]:
+def template_of(spec: dict[str, Any], config: ContainerConfig, shown: str) -> dict[str, Any]:
     """The specification for this host; ArchiveError when it is none, however it is not one."""
     try:
-        return import_template(spec, config)
+        template: dict[str, Any] = import_template(spec, config)
+        template["annotations"] = without_origin(template.get("annotations") or {})
+        return template
     except LibpodError as error:
         raise ArchiveError(shown, f"its {members.SPEC_DUMP} cannot be used: {error.message}") from error
     except (TypeError, ValueError, KeyError, AttributeError) as error:

@@ -92,7 +92,7 @@ CATALOGUE: tuple[_Cause, ...] = (
     ),
     _known(
         r"Can't dump half of stream unix connection|Unix socket \d+ (?:without|with unreachable) peer"
-        r"|Can't dump name-less external socket",
+        r"|Can't dump name-less external socket|unix: Dangling connection",
         "a process is connected to a Unix socket outside the container",
         "close the connection before the checkpoint",
     ),
@@ -107,8 +107,8 @@ CATALOGUE: tuple[_Cause, ...] = (
         "try again when the program has read its events, or stop it",
     ),
     _known(
-        r"Can't dump corked dgram|Unsupported proto|Unknown pair family|Only stream, dgram and raw"
-        r"|are not collected|Unsupported socket",
+        r"Can't dump corked dgram|Unknown socket collected|Unsupported proto|Unknown pair family"
+        r"|Only stream, dgram and raw|are not collected|Unsupported socket",
         "a process has a socket of a kind that CRIU cannot carry",
         "close the socket before the checkpoint",
     ),
@@ -205,7 +205,7 @@ CATALOGUE: tuple[_Cause, ...] = (
         "restore",
     ),
     _known(
-        r"\[?io_uring\]?|anon_inode:\[io_uring",
+        r"\[?io_uring\]?|anon_inode:\[io_uring|send_fds failed \(-22\)",
         "a process uses io_uring, which CRIU cannot carry",
         "turn io_uring off in the program (for Node.js: UV_USE_IO_URING=0) or forbid it by seccomp",
         "dump",
@@ -292,6 +292,12 @@ CATALOGUE: tuple[_Cause, ...] = (
         "the process ids of the checkpoint clash with processes that run here",
         "restore into a container with a PID namespace of its own",
         "restore",
+    ),
+    _known(
+        r"zombie \d+ \(comm (?P<name>[^)]*)\) found while seizing",
+        "the process {name} cannot be frozen because it is being traced, or has ended and nobody waits for it",
+        "end the debugger, strace or profiler that watches it, or let its parent wait for it",
+        "dump",
     ),
     _known(
         r"Unseizable non-zombie|SEIZE .*: can't|can't interrupt task|ptrace.*Operation not permitted",
@@ -403,7 +409,7 @@ CATALOGUE: tuple[_Cause, ...] = (
         "give the archive of the pre-checkpoint too (import_previous)",
     ),
     _known(
-        r"(?:Magic doesn't match|Img trimmed|Unexpected EOF|[Ii]mage corrupt|Image corruption|Can't read img file"
+        r"(?:[Mm]agic doesn't match|Img trimmed|Unexpected EOF|[Ii]mage corrupt|Image corruption|Can't read img file"
         r"|Reached EOF unexpectedly)",
         "the checkpoint images are damaged",
         "make the checkpoint, or copy the archive, again",

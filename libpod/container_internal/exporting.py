@@ -13,18 +13,20 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import attrs
 
-from libpod.checkpoint import documents, members
+from libpod.checkpoint import criu, documents, members
 from libpod.checkpoint.frozen import FrozenTree, freeze_tree
+from libpod.checkpoint.origin import Origin, without_origin
 from libpod.checkpoint.rootfs import PathChange, RootfsDiff, rootfs_diff
 from libpod.checkpoint.spool import spool_tree
 from libpod.checkpoint.writer import ArchiveWriter
 from libpod.container_internal import networking
 from libpod.container_internal.held import LockedContainer
 from libpod.define.errors import InvalidStateError, VolumeError
-from libpod.linux import mounts
+from libpod.linux import cpu, mounts
 from libpod.model.codec import CONTAINER_CONFIG
 from libpod.model.move_options import CheckpointOptions
 from libpod.model.times import now
@@ -83,7 +85,8 @@ def gather(held: LockedContainer, options: CheckpointOptions, *, images: Path) -
         ),
         spec=documents.encode_document(
             documents.spec_document(
-                json.loads((directory / "config.json").read_bytes()), sources=_podmans_volumes(held)
+                _with_origin(held, json.loads((directory / "config.json").read_bytes())),
+                sources=_podmans_volumes(held),
             )
         ),
         network_status=documents.encode_document(held.state.network_status),
@@ -95,6 +98,21 @@ def gather(held: LockedContainer, options: CheckpointOptions, *, images: Path) -
         trees=tuple(trees),
         deleted=diff.deleted_document if diff is not None else None,
     )
+
+
+def _with_origin(held: LockedContainer, spec: dict[str, Any]) -> dict[str, Any]:
+    """Say where it was made: whoever is to wake it can see whether the processor and the cgroups are like these."""
+    services = held.services
+    configured = Path(services.config.criu_path) if services.config.criu_path else None
+    origin = Origin(
+        architecture=services.host.architecture,
+        kernel=services.host.kernel,
+        cgroups="v2" if services.host.cgroup_v2 else "v1",
+        criu=str(criu.criu_status(configured, cache=services.paths.criu_probe).version),
+        cpu=cpu.features(),
+    )
+    annotations = without_origin(spec.get("annotations") or {})
+    return {**spec, "annotations": {**annotations, **origin.annotations()}}
 
 
 def spool(export: Export, directory: Path) -> Export:

@@ -27,7 +27,7 @@ from libpod.container_internal.undertakings import Kind, undertaking
 from libpod.container_internal.undoing import undo
 from libpod.define.errors import ArchiveError, InvalidStateError, LibpodError, RestoreError
 from libpod.define.status import ContainerStatus, Operation
-from libpod.linux.files import remove_tree
+from libpod.linux.files import remove_tree, write_atomic
 from libpod.model.event import EventStatus
 from libpod.model.move_options import CheckpointOptions, RestoreOptions
 from libpod.oci.base import OciRuntime, RestoreRequest
@@ -156,6 +156,31 @@ def translated(name: str, timeline: Timeline) -> Iterator[None]:
         raise RestoreError(
             container=name, step=timeline.current, cause=f"{error.strerror} ({error.filename})"
         ) from error
+
+
+@contextlib.contextmanager
+def log_put_by(held: LockedContainer, timeline: Timeline) -> Iterator[None]:
+    """An import that fails takes its directory with it: CRIU's log is explained before, and kept in the run root.
+
+    One for each name; the next failure of that name replaces it, a reboot removes them all.
+    """
+    try:
+        yield
+    except RestoreError as error:
+        failure = explained(error, step=timeline.current)
+        kept = held.services.paths.volatile / "failed" / f"{held.name}.{members.RESTORE_LOG}"
+        if failure.log is not None and Path(failure.log).is_file():
+            kept.parent.mkdir(mode=0o700, exist_ok=True)
+            write_atomic(kept, Path(failure.log).read_bytes(), durable=False)
+            failure = RestoreError(
+                container=failure.container,
+                step=failure.step,
+                cause=failure.cause,
+                resolution=failure.resolution,
+                details=failure.details,
+                log=str(kept),
+            )
+        raise failure from error
 
 
 def _statistics(held: LockedContainer) -> RestoreStatistics | None:
