@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ from libpod.network.listeners import reserved, with_host_ports
 from libpod.network.ports import PortClaim, claims_of, first_conflict
 from libpod.network.status import NetworkStatus, StatusBlock
 from libpod.state.base import Claim, State
+
+logger = logging.getLogger(__name__)
 
 ADDRESS, PORT = "address", "port"
 NETAVARK = "netavark"
@@ -224,6 +227,32 @@ def wishes_of(
             static_ips=options.static_ips if addresses else (),
             static_mac=options.static_mac if mac else "",
         )
+    return found
+
+
+def without_foreign_addresses(
+    held: LockedContainer, wishes: Mapping[str, NetworkOptions]
+) -> dict[str, NetworkOptions]:
+    """*wishes* without addresses that the network of that name does not have here, unless a user asked for them.
+
+    Another host, or podman, may have given the default network another subnet.
+    """
+    known = definitions_of(held.services)
+    found = {}
+    for name, options in wishes.items():
+        asked = held.config.networks[name].static_ips
+        subnets = [ipaddress.ip_network(subnet.subnet) for subnet in known.get_or_default(name).subnets]
+        kept = tuple(
+            address
+            for address in options.static_ips
+            if address in asked or any(ipaddress.ip_address(address) in subnet for subnet in subnets)
+        )
+        if kept != options.static_ips:
+            logger.warning(
+                "container %s gets a new address: %s is not in network %s here",
+                held.name, ", ".join(set(options.static_ips) - set(kept)), name,
+            )  # fmt: skip
+        found[name] = msgspec.structs.replace(options, static_ips=kept)
     return found
 
 

@@ -137,6 +137,7 @@ def wishes_for_restore(held: LockedContainer, options: RestoreOptions) -> dict[s
         with contextlib.suppress(FileNotFoundError):
             data = (held.directory / members.NETWORK_STATUS).read_bytes()
             status = status_from(documents.read_network_status(data))
-    return bridging.wishes_of(
+    wishes = bridging.wishes_of(
         held.config, status, addresses=not options.ignore_static_ip, mac=not options.ignore_static_mac
     )
+    return wishes if options.tcp_established else bridging.without_foreign_addresses(held, wishes)

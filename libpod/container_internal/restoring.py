@@ -18,7 +18,15 @@ from libpod.checkpoint import members
 from libpod.checkpoint.report import RestoreReport
 from libpod.checkpoint.statistics import RestoreStatistics, read_restore_statistics
 from libpod.checkpoint.timeline import Timeline
-from libpod.container_internal import lifecycle, networking, preflight, rootfs, specification, volumes
+from libpod.container_internal import (
+    criu_options,
+    lifecycle,
+    networking,
+    preflight,
+    rootfs,
+    specification,
+    volumes,
+)
 from libpod.container_internal.explaining import explained
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.launching import bundle_for, pids_of
@@ -63,10 +71,12 @@ def wake(held: LockedContainer, images: Path, options: RestoreOptions, timeline:
     """Prepare and restore; returns the runtime's microseconds. On an error the container is as before."""
     runtime, bundle = lifecycle.runtime_of(held), bundle_for(held)
     lifecycle.remove_unrecorded(held, runtime)
+    knows_tcp_close = criu_options.has_tcp_close(runtime.capabilities)
+    unsaid = ("tcp-close",) if options.tcp_close and not knows_tcp_close else ()
     request = RestoreRequest(
         image_dir=images,
         tcp_established=options.tcp_established,
-        tcp_close=options.tcp_close,
+        tcp_close=options.tcp_close and knows_tcp_close,
         file_locks=options.file_locks,
     )
     original = specification.kept_for_restore(bundle.config_file)
@@ -88,7 +98,7 @@ def wake(held: LockedContainer, images: Path, options: RestoreOptions, timeline:
                 held.update(bind_mounts=prepared.bind_mounts)
                 specification.write_restored(held, prepared, original)
             began = timeline.total
-            with timeline.phase(WAKING):
+            with timeline.phase(WAKING), criu_options.told(held, *unsaid):
                 launched = launch.go()
             took = timeline.total - began
             networking.release(held)

@@ -155,3 +155,26 @@ def test_an_archive_packed_by_hand_is_read(runtime, host, ours: Members, tmp_pat
     twin = host.do(lambda: runtime.restore(import_=archive))
     counts_on(twin, 2)
     host.do(lambda: twin.remove(force=True, timeout=0))
+
+
+def test_an_address_of_another_subnet_is_replaced_unless_it_was_asked_for(
+    runtime, host, ours: Members, tmp_path: Path
+):
+    """podman's default network has another subnet than ours."""
+
+    def moved(members: Members, *, asked: bool) -> Members:
+        def change(config: dict[str, Any]) -> dict[str, Any]:
+            networks = {"podman": {"interface_name": "eth0", "static_mac": MAC}}
+            if asked:
+                networks["podman"]["static_ips"] = ["10.88.0.5"]
+            return config | {"newNetworks": networks}
+
+        status = members["network.status"].replace(ADDRESS.encode(), b"10.88.0.5")
+        return with_config(members, change) | {"network.status": status}
+
+    twin = host.do(lambda: runtime.restore(import_=packed(moved(ours, asked=False), tmp_path / "a.tar")))
+    assert address_of(twin).startswith("10.77.")
+    assert twin.state().network_status["podman"]["interfaces"]["eth0"]["mac_address"] == MAC
+    host.do(lambda: twin.remove(force=True, timeout=0))
+    with pytest.raises(libpod.RestoreError, match=r"10\.88\.0\.5"):
+        host.do(lambda: runtime.restore(import_=packed(moved(ours, asked=True), tmp_path / "b.tar")))

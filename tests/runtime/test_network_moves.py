@@ -118,3 +118,19 @@ def test_a_living_connection_moves_to_another_host(
         there.do(lambda: moved.remove(force=True, timeout=0))
     assert there.links() == {"lo", "b"}
     assert there.ruleset() == ""
+
+
+def test_connections_are_closed_on_demand(runtime, host, web, tmp_path):
+    """runc has no flag for it: CRIU hears of it through its configuration file, for this restore only."""
+    with connected(host, "127.0.0.1", 8080) as client:
+        assert echoes(client, b"before")
+        host.do(lambda: runtime.checkpoint("web", export=tmp_path / "c.tar", tcp_established=True))
+    host.do(web.remove)
+    twin = host.do(lambda: runtime.restore(import_=tmp_path / "c.tar", tcp_close=True))
+    assert until(lambda: twin.status() is libpod.ContainerStatus.EXITED), (
+        "cat reads the end of its connection"
+    )
+    directory = runtime.root / "overlay-containers" / twin.id / "userdata"
+    assert not (directory / "criu.conf").exists()
+    assert "org.criu.config" not in (directory / "config.json").read_text()
+    host.do(lambda: twin.remove(force=True, timeout=0))
