@@ -26,6 +26,7 @@ def _checkpoint_flags(parser: Parser) -> None:
     )
     parser.text("--create-image", help="make a checkpoint image of this name")
     parser.text("-e", "--export", help="write one archive, which another host can restore")
+    parser.switch("--dry-run", help="only say whether it would work, and what the archive would hold")
     parser.switch("--file-locks", help="allow processes that hold file locks")
     parser.switch("--ignore-rootfs", help="leave the changes of the root file system out of the archive")
     parser.switch("--ignore-volumes", help="leave the volumes out of the archive")
@@ -70,6 +71,8 @@ def checkpoint(args: argparse.Namespace, session: Session) -> int:
     libpod.CheckpointOptions(
         **fields
     )  # a request that makes no sense is refused before any container is looked for
+    if args.dry_run:
+        return _said([session.runtime.can_checkpoint(name, **fields) for name in names], args)
     reports: list[Any] = []
 
     def freeze(name: str) -> str | None:
@@ -84,6 +87,7 @@ def checkpoint(args: argparse.Namespace, session: Session) -> int:
 
 def _restore_flags(parser: Parser) -> None:
     declare_choice(parser, which="all that are checkpointed")
+    parser.switch("--dry-run", help="only say whether this host could wake the archive")
     parser.switch("--file-locks", help="set the file locks again")
     parser.switch("--ignore-rootfs", help="do not apply the archive's changes of the root file system")
     parser.switch("--ignore-static-ip", help="take any free address")
@@ -116,6 +120,8 @@ def restore(args: argparse.Namespace, session: Session) -> int:
     if archive:
         if args.arguments or args.all or args.latest:
             raise UsageError("--import makes a new container: name none")
+        if args.dry_run:
+            return _said([session.runtime.can_restore(archive, name=args.name or None, **fields)], args)
         with drawn() as bars:
             container, report = session.runtime.restore_with_report(
                 import_=archive, name=args.name or None, progress=phases(bars), **fields
@@ -124,6 +130,8 @@ def restore(args: argparse.Namespace, session: Session) -> int:
         if not args.print_stats:
             print(container.id)
         return _finished(0, reports, args, "restore")
+    if args.dry_run:
+        raise UsageError("--dry-run looks at archives: name one with --import")
     checkpointed = libpod.ContainerStatus.EXITED
     names = chosen(args, session, of_all=lambda item: item.state.checkpointed and item.status is checkpointed)
 
@@ -135,6 +143,22 @@ def restore(args: argparse.Namespace, session: Session) -> int:
         return None if args.print_stats else container.id if args.all or args.latest else name
 
     return _finished(session.each(names, wake, "restore"), reports, args, "restore")
+
+
+def _said(reports: list[libpod.FitnessReport], args: argparse.Namespace) -> int:
+    """Show what was found; 125 unless all are fit."""
+    if getattr(args, "format", "") == "json":
+        print(dump([report.to_document() for report in reports], indent=4))
+    else:
+        for report in reports:
+            print(f"{report.subject}: {'fit' if report.fit else 'not fit'}")
+            for finding in report.findings:
+                print(f"  {finding}")
+            for name, size in report.contents.items():
+                print(f"  holds {name}: {size} bytes")
+            if report.directory is not None:
+                print(f"  needs {report.needed} of {report.free} bytes in {report.directory}")
+    return 0 if all(report.fit for report in reports) else 125
 
 
 def _policy(word: str) -> libpod.ImportPolicy:
