@@ -48,10 +48,11 @@ from libpod.linux.openat import open_strict
 logger = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
-_PIECE = 1 << 18
-"""What is decompressed and written at a time: it is still in the processor's cache when it is written.
+_PIECE = 1 << 16
+"""What is decompressed and written at a time: still in the processor's cache when it is written, and a small folio.
 
-Writing in a thread of its own, while the next piece is decompressed, costs more in memory management than it saves.
+Larger writes take large folios, which a virtual machine may have given back to its host: unpacking 1 GiB then costs
+0.9 s of processor time instead of 0.4 s. A thread that writes while this one decompresses costs more than it saves.
 """
 _KERNEL_COPY = 1 << 24
 _MAX_MEMBERS = 1_000_000
