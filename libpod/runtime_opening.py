@@ -91,10 +91,22 @@ def recorded_paths(config: RuntimeConfig) -> dict[str, str]:
 
 
 def has_signs(services: Services) -> bool:
-    """Whether a process was killed at work. Two looks into directories that are nearly always empty."""
-    return any(item.is_over() for item in undertakings(services.paths.staging)) or bool(
-        services.presence.dead()
+    """Whether a process was killed at work. Three looks into directories that are nearly always empty."""
+    return (
+        any(item.is_over() for item in undertakings(services.paths.staging))
+        or bool(services.presence.dead())
+        or any(map(functools.partial(_is_unattended, services), os.listdir(services.paths.exits)))
     )
+
+
+def _is_unattended(services: Services, ctr_id: str) -> bool:
+    """Whether a container has ended, by its exit file, and its conmon, which waits for the exit command, is gone."""
+    config = services.config
+    directory = config.run_root / f"{config.storage_driver}-containers" / ctr_id / "userdata"
+    try:
+        return not os.path.exists(f"/proc/{int((directory / 'conmon.pid').read_text())}")
+    except (FileNotFoundError, ValueError):
+        return False  # just being cleaned up, or removed
 
 
 def _make_directories(paths: EnginePaths) -> None:

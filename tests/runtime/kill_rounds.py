@@ -5,6 +5,8 @@ it appends a line to a log, which survives it. Some steps later, at a random ins
 opened anew and compared with what the log says: everything that was done is there, the one step under way has happened
 or has not, nothing is half there, and the host has exactly what the records explain.
 
+Conmon's exit commands that are at work at that instant are killed too, now and then.
+
 Which instants are hit depends on the machine; the choice of steps does not, given the seed.
 """
 
@@ -25,6 +27,7 @@ import attrs
 
 import libpod
 from libpod import ContainerStatus as Status
+from libpod.container_internal.exit_command import START
 from libpod.define.ids import new_id
 from libpod.linux import cgroups, mounts
 from libpod.model.pod import PodConfig, PodState
@@ -71,7 +74,11 @@ class Worker:
         assert listed is not None
         container = self.runtime.container(listed.id)
         state = container.state()
-        verbs = [name for name, wanted in _VERBS.items() if wanted(state.status, bool(state.checkpointed and state.checkpoint_path))]
+        verbs = [
+            name
+            for name, wanted in _VERBS.items()
+            if wanted(state.status, bool(state.checkpointed and state.checkpoint_path))
+        ]
         if "restore" in verbs and self.choose.random() < 0.5:
             verbs = ["restore"]
         verb = self.choose.choice(verbs)
@@ -250,10 +257,23 @@ class Rounds:
         finally:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+            if choose.random() < 0.4:
+                self._kill_exit_commands()
         lines = [json.loads(line) for line in self._log.read_text().splitlines()]
         failed = [line["failed"] for line in lines if "failed" in line]
         assert not failed, failed[0]
         return lines
+
+    def _kill_exit_commands(self) -> None:
+        """The programs that conmon runs at an end, wherever they are in their work."""
+        for name in filter(str.isdecimal, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                words = Path(f"/proc/{name}/cmdline").read_bytes()
+                if START.encode() in words and str(self.engine.root).encode() in words:
+                    conmon = int(Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1])
+                    os.kill(int(name), signal.SIGKILL)
+                    # It waits for its child; before it has noticed, everything seems to be under way.
+                    assert until(lambda pid=conmon: pid == 1 or not os.path.exists(f"/proc/{pid}"))
 
     def _await_steps(self, pid: int, steps: int) -> None:
         deadline = time.monotonic() + PATIENCE

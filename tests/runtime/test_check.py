@@ -20,6 +20,7 @@ import pytest
 import libpod
 from libpod import ContainerStatus
 from libpod.container_internal.launching import bundle_of
+from libpod.container_internal.monitors import monitors
 from libpod.container_internal.undertakings import Kind
 from libpod.define.ids import new_id
 from libpod.linux import cgroups, mounts, namespaces
@@ -541,6 +542,25 @@ def test_who_takes_the_lock_of_a_killed_process_puts_the_container_in_order(engi
     assert until(lambda: conmons_of(engine.root) == [])
     container.start()
     container.remove(force=True, timeout=0)
+
+
+def test_opening_does_what_a_killed_exit_command_should_have_done(engine, runtime):
+    container = runtime.run("bb:1", *SLEEP, network="none")
+    state = container.state()
+    path = runtime._services.paths.exit_file(container.id)
+    with runtime._services.locks.lock(container.config.lock_id, LockKind.CONTAINER):
+        # The exit command waits for the lock, if it gets so far.
+        os.kill(state.pid, signal.SIGKILL)
+        assert until(path.exists)
+        found = until(
+            lambda: [item for item in monitors(runtime._services) if item.kind == "exit command"], timeout=30
+        )
+        for item in found:
+            os.kill(item.process.pid, signal.SIGKILL)
+        assert until(lambda: not os.path.exists(f"/proc/{state.conmon_pid}"))
+    with engine.runtime():
+        assert state_of(runtime, container).status is ContainerStatus.EXITED
+    assert not path.exists()
 
 
 def test_opening_looks_at_nothing_else_when_nobody_was_killed(engine, runtime, monkeypatch):
