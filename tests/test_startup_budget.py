@@ -112,7 +112,7 @@ def test_opening_an_engine_and_listing_loads_nothing_that_makes_or_moves(
 ) -> None:
     runtime.create(IMAGE, "true", network="none")
     loaded = loaded_by(f"{OPENED}; assert runtime.containers()", str(engine.root), str(engine.runroot))
-    assert not forbidden(loaded, NEVER | OF_MAKING | OF_MOVING | {"libpod.oci.conmon", "libpod.storage"})
+    assert not forbidden(loaded, NEVER | OF_MAKING | OF_MOVING | {"libpod.oci.conmon", "libpod.storage.store"})
 
 
 @pytest.mark.root
@@ -121,7 +121,7 @@ def test_looking_one_up_opens_neither_store_nor_runtime(runtime: libpod.Runtime,
     loaded = loaded_by(
         f"{OPENED}; assert runtime.has_container({name!r})", str(engine.root), str(engine.runroot)
     )
-    assert not forbidden(loaded, NEVER | OF_MOVING | {"libpod.oci.conmon", "libpod.storage"})
+    assert not forbidden(loaded, NEVER | OF_MOVING | {"libpod.oci.conmon", "libpod.storage.store"})
 
 
 @pytest.mark.root

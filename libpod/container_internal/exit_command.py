@@ -24,8 +24,8 @@ INHERITED = ("CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_
 """Variables that change what an engine is; conmon's environment is of our making and has none of them."""
 
 
-def exit_command(config: RuntimeConfig, ctr_id: str, *, exec_session: str = "") -> tuple[str, ...]:
-    """argv of the clean-up after one container, or after one exec session in it.
+def exit_program(config: RuntimeConfig) -> tuple[str, ...]:
+    """What `exit_command` begins with, the same for all containers of an engine.
 
     It is told the whole configuration, so that it works on the engine that ran the container, whatever has been written
     into containers.conf since, and need not read that: the parser of such files is a tenth of its work.
@@ -33,8 +33,12 @@ def exit_command(config: RuntimeConfig, ctr_id: str, *, exec_session: str = "") 
     text = json.dumps(
         {"settings": config.settings(), "environ": _environ()}, default=os.fspath, separators=(",", ":")
     )
-    words = (sys.executable, "-IS", "-c", START, _places(), text, ctr_id)
-    return (*words, exec_session) if exec_session else words
+    return (sys.executable, "-IS", "-c", START, _places(), text)
+
+
+def exit_command(program: tuple[str, ...], ctr_id: str, *, exec_session: str = "") -> tuple[str, ...]:
+    """argv of the clean-up after one container, or after one exec session in it."""
+    return (*program, ctr_id, exec_session) if exec_session else (*program, ctr_id)
 
 
 def _places() -> str:

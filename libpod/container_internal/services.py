@@ -7,6 +7,7 @@ Covers: libpod/runtime.go (type Runtime, its fields)
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +94,13 @@ class Services:
         if self._host is None:
             self._host = self._read_host()
         return self._host
+
+    @functools.cached_property
+    def exit_program(self) -> tuple[str, ...]:
+        """What conmon's exit commands begin with."""
+        from libpod.container_internal.exit_command import exit_program
+
+        return exit_program(self.config)
 
     def require_open(self) -> None:
         """Raise RuntimeClosedError once the runtime is closed, and in a forked child, which must open its own.
