@@ -143,8 +143,8 @@ def _standing(
     """Dump, and keep it standing still until what belongs together is safe."""
     archive = export = None
     with runtime.freezing(bundle) as frozen:
-        before = timeline.total
-        with timeline.phase(FREEZING), tmp_time_kept(Path(held.state.mount_point)):
+        root = Path(held.state.mount_point)
+        with timeline.phase(FREEZING), tmp_time_kept(root, frozen.when_still):
             took = runtime.checkpoint(
                 bundle, _request(images, bundle, options, leave_running=True), launched_of(held.state)
             )
@@ -157,11 +157,11 @@ def _standing(
                     export = exporting.spool(export, spool)
         if options.keeps_running:
             frozen.thaw()
-        frozen_for = timeline.total - before
+        frozen_for = frozen.duration
         if export is not None:
             archive = _pack(held, export, options, timeline, spool)
         if not options.keeps_running:
-            _end(held, runtime, bundle, frozen, archive, timeline)
+            _end(held, options, runtime, bundle, frozen, archive, timeline)
     return _Dump(images=images, took=took, export=export, archive=archive, frozen_for=frozen_for)
 
 
@@ -177,7 +177,11 @@ def _ended(
     """Dump and end it in one; wake it from the images when packing fails."""
     before = timeline.total
     root = Path(held.state.mount_point)
-    with runtime.freezing(bundle), timeline.phase(FREEZING), tmp_time_kept(root):
+    with (
+        runtime.freezing(bundle) as frozen,
+        timeline.phase(FREEZING),
+        tmp_time_kept(root, frozen.when_still),
+    ):
         took = runtime.checkpoint(
             bundle, _request(images, bundle, options, leave_running=False), launched_of(held.state)
         )
@@ -234,6 +238,7 @@ def _pack(
 
 def _end(
     held: LockedContainer,
+    options: CheckpointOptions,
     runtime: OciRuntime,
     bundle: Bundle,
     frozen: Frozen,
@@ -242,8 +247,8 @@ def _end(
 ) -> None:
     """Kill what stands still: every process has its SIGKILL before any of them can run again.
 
-    If that fails and it runs on, the archive goes: woken elsewhere, it would be a second one. If it died all the same,
-    its checkpoint is what it has.
+    If that fails and it runs on, the archive or image goes: woken elsewhere, it would be a second one. If it died all
+    the same, its checkpoint is what it has.
     """
     init = identity_of_init(held.state)
     killing = False
@@ -251,16 +256,24 @@ def _end(
         with timeline.phase(ENDING):
             killing = True
             runtime.signal(bundle, init, signal.SIGKILL, everyone=True)
-    except BaseException:
+    except BaseException as error:
         frozen.thaw()
         if killing and pidfd.wait_end(init, _DEATH):
             settling.mark_as_checkpointed(held)
         elif archive is not None:
             archive.path.unlink(missing_ok=True)
+            undo(error, lambda: _forget_image(held, options))
         raise
     frozen.thaw()
     if runtime.wait_exit(bundle, launched_of(held.state), EXIT_TIMEOUT) is None:
         logger.warning("conmon of container %s has not noticed that it was checkpointed", held.name)
+
+
+def _forget_image(held: LockedContainer, options: CheckpointOptions) -> None:
+    if options.create_image:
+        from libpod.image import removing
+
+        removing.remove(held.services.images, options.create_image)
 
 
 # ---- afterwards ---------------------------------------------------------------------------------------------------

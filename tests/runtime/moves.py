@@ -60,6 +60,14 @@ CHECKPOINTS = (
         over=(_C.RELEASING,),
     ),
 )
+IMAGE = "localhost/frozen:1"
+TO_IMAGE = Way(
+    name="create-image",
+    phases=(_C.FREEZING, _C.GATHERING, _C.PACKING, _C.STORING, _C.ENDING, _C.RELEASING),
+    options={"create_image": IMAGE},
+    over=(_C.RELEASING,),
+)
+CHECKPOINTS = (*CHECKPOINTS, TO_IMAGE)
 RESTORE = Way(name="restore", phases=(restoring.PREPARING, restoring.WAKING))
 IMPORT = Way(
     name="import",

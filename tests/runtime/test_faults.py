@@ -16,8 +16,10 @@ from tests.engines import COUNT, Engine, counts_on, last_count, until
 from tests.network.conftest import containers, directory, host, machines  # noqa: F401
 from tests.runtime.moves import (
     CHECKPOINTS,
+    IMAGE,
     IMPORT,
     RESTORE,
+    TO_IMAGE,
     WAYS,
     belongings,
     is_woken_by_itself,
@@ -37,6 +39,16 @@ def failing_at(wanted: str) -> Any:
             raise Stopped(phase)
 
     return progress
+
+
+def forget_image(runtime: Any) -> None:
+    """Remove the checkpoint image, if there is one."""
+    for image in runtime.images():
+        if IMAGE in image.names:
+            from libpod.image import removing
+
+            removing.remove(runtime._services.images, IMAGE)
+            return
 
 
 @pytest.fixture
@@ -66,8 +78,10 @@ def test_a_checkpoint_that_fails_in_any_phase_leaves_the_container_running(runti
         assert belongings(runtime)["staging"] == [], phase
         assert is_woken_by_itself(counter), phase
         assert counter.run("echo", "it answers").stdout == b"it answers\n"
+        assert IMAGE not in [name for image in runtime.images() for name in image.names], phase
     # After all those failures it can still be done.
     runtime.checkpoint(counter, export=target, **way.options)
+    forget_image(runtime)
 
 
 @pytest.mark.parametrize("way", [way for way in CHECKPOINTS if way.over], ids=lambda way: way.name)
@@ -78,7 +92,11 @@ def test_once_it_is_made_a_checkpoint_is_kept_whatever_fails_afterwards(runtime,
         runtime.checkpoint(counter, export=target, progress=failing_at(way.over[0]), **way.options)
     assert counter.state().checkpointed
     assert counter.status() in {ContainerStatus.STOPPED, ContainerStatus.EXITED}
-    if target is None:
+    if way is TO_IMAGE:
+        counter.remove()
+        counter = runtime.restore(image=IMAGE)
+        forget_image(runtime)
+    elif target is None:
         runtime.restore(counter)
     else:
         counter.remove()
