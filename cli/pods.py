@@ -25,13 +25,20 @@ HEADINGS = {"Id": "POD ID", "InfraId": "INFRA ID", "NumberOfContainers": "# OF C
 def _create_flags(parser: Parser) -> None:
     parser.array("--add-host", help="NAME:ADDRESS for the members' /etc/hosts")
     parser.array("--dns", help="a name server for the members")
+    parser.words("--dns-option", help="option for their /etc/resolv.conf")
+    parser.words("--dns-search", help="domain that they search")
     parser.text("--exit-policy", default="continue", help='"continue" or "stop"')
     parser.text("--hostname", help="host name that the members see")
     parser.text("--infra", default="true", help='"false": without an infra container')
     parser.text("--infra-name", help="name of the infra container")
+    parser.text("--ip", help="IPv4 address")
+    parser.text("--ip6", help="IPv6 address")
     parser.array("-l", "--label", help="KEY=VALUE")
+    parser.text("--mac-address", help="MAC address")
     parser.text("-n", "--name", help="its name")
-    parser.array("--network", help="none, host, or names of networks")
+    parser.array("--network", help="none, host, or NAME[:key=value,…] of a network")
+    parser.words("--network-alias", help="another name in its networks")
+    parser.switch("--no-hosts", help="leave /etc/hosts of the images alone")
     parser.array("-p", "--publish", help="[IP:][HOST:]CONTAINER[/PROTOCOL]")
     parser.text("--share", default="ipc,net,uts", help="namespaces that the members share")
     parser.array("-v", "--volume", help="a volume of the infra container")
@@ -43,7 +50,14 @@ def pod_create(args: argparse.Namespace, session: Session) -> int:
     asked: dict[str, Any] = {
         "add_host": args.add_host,
         "dns": args.dns,
-        "network": ",".join(args.network),
+        "dns_option": args.dns_option,
+        "dns_search": args.dns_search,
+        "ip": args.ip,
+        "ip6": args.ip6,
+        "mac_address": args.mac_address,
+        "network": args.network,
+        "network_alias": args.network_alias,
+        "no_hosts": args.no_hosts,
         "publish": args.publish,
         "volumes": args.volume,
     }

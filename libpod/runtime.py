@@ -404,9 +404,11 @@ class Runtime:
 
         return runtime_networks.networks(self._services, *filters)
 
-    def remove_network(self, name_or_id: str, *, force: bool = False) -> None:
+    def remove_network(
+        self, name_or_id: str, *, force: bool = False, timeout: float | None = None
+    ) -> None:
         """See `Network.remove`."""
-        self.network(name_or_id).remove(force=force)
+        self.network(name_or_id).remove(force=force, timeout=timeout)
 
     def prune_networks(self, *filters: Callable[[Network], bool]) -> list[str]:
         """Remove those that no container hangs on, the default one excepted; returns their names."""

@@ -33,6 +33,7 @@ from libpod.define.errors import (
     NetworkError,
     NoSuchContainerError,
     NoSuchNetworkError,
+    NoSuchPodError,
     ProgramMissingError,
     short,
 )
@@ -119,7 +120,7 @@ def connect(
     networks = {name: known.get_or_default(name) for name in config.networks}
     try:
         addresses = _claimed(held, config, networks)
-        request = request_for(config, namespace, networks, addresses)
+        request = request_for(held.services, config, namespace, networks, addresses)
         status = backend_of(held.services).setup(request)
         holds_of(held.services).release(held.id)
     except BaseException:
@@ -138,7 +139,7 @@ def disconnect(held: LockedContainer) -> None:
     addresses = _addresses_claimed_by(services, held.id)
     _tell_neighbours(services, config, networks, status, gone=True)
     path = Path(held.state.netns) if held.state.netns else services.paths.netns(held.id)
-    backend_of(services).teardown(request_for(config, path, networks, addresses))
+    backend_of(services).teardown(request_for(held.services, config, path, networks, addresses))
     services.state.release_claims(held.id)
     if not held.state.checkpointed or held.status is ContainerStatus.REMOVING:
         holds_of(services).release(held.id)
@@ -149,7 +150,7 @@ def connect_more(held: LockedContainer, namespace: Path, network: str) -> dict[s
     known = definitions_of(held.services)
     networks = {name: known.get_or_default(name) for name in held.config.networks}
     addresses = _claimed(held, held.config, networks)
-    request = request_for(held.config, namespace, networks, addresses)
+    request = request_for(held.services, held.config, namespace, networks, addresses)
     status = backend_of(held.services).connect(request, [network])
     plain: dict[str, Any] = msgspec.to_builtins(status)
     return plain
@@ -169,7 +170,9 @@ def disconnect_some(held: LockedContainer, namespace: Path, network: str) -> Non
         gone=True,
     )
     addresses = _addresses_claimed_by(held.services, held.id)
-    backend_of(held.services).disconnect(request_for(before, namespace, networks, addresses), [network])
+    backend_of(held.services).disconnect(
+        request_for(held.services, before, namespace, networks, addresses), [network]
+    )
     freed = [
         Claim(kind=ADDRESS, key=ipam.address_key(network, address), owner=held.id)
         for address in addresses.get(network, ())
@@ -188,12 +191,22 @@ def with_all_networks(held: LockedContainer) -> ContainerConfig:
     return msgspec.structs.replace(held.config, networks={**held.config.networks, **left})
 
 
+def rename(held: LockedContainer, before: ContainerConfig, namespace: Path) -> None:
+    """Make a running container known by its new name instead of that of *before*."""
+    known = definitions_of(held.services)
+    networks = {name: _definition_or_stand_in(known, name) for name in held.config.networks}
+    status = msgspec.convert(held.state.network_status, dict[str, StatusBlock])
+    _tell_neighbours(held.services, before, networks, status, gone=True)
+    addresses = _addresses_claimed_by(held.services, held.id)
+    backend_of(held.services).rename(request_for(held.services, held.config, namespace, networks, addresses))
+
+
 def reload(held: LockedContainer, namespace: Path) -> None:
     """Load the host's rules for a running container again."""
     known = definitions_of(held.services)
     networks = {name: _definition_or_stand_in(known, name) for name in held.config.networks}
     addresses = _addresses_claimed_by(held.services, held.id)
-    backend_of(held.services).reload(request_for(held.config, namespace, networks, addresses))
+    backend_of(held.services).reload(request_for(held.services, held.config, namespace, networks, addresses))
 
 
 def hold_on_host(held: LockedContainer) -> None:
@@ -292,7 +305,16 @@ def neighbours(services: Services, config: ContainerConfig) -> tuple[texts.HostE
     return names.neighbour_entries(config.id, shared, _living(services, shared)) if shared else ()
 
 
+def name_on_networks(services: Services, config: ContainerConfig) -> str:
+    """The name by which others find a container: its own, for the infra container of a pod that of the pod."""
+    if config.is_infra and config.pod:
+        with contextlib.suppress(NoSuchPodError):
+            return services.state.pod_config(config.pod).name
+    return config.name
+
+
 def request_for(
+    services: Services,
     config: ContainerConfig,
     namespace: Path,
     networks: Mapping[str, NetworkDefinition],
@@ -301,7 +323,7 @@ def request_for(
     """What the driver needs to know of a container."""
     return ContainerNetwork(
         container_id=config.id,
-        container_name=config.name,
+        container_name=name_on_networks(services, config),
         namespace=namespace,
         attachments=tuple(
             NetworkAttachment(
@@ -437,7 +459,7 @@ def _tell_neighbours(
     shared = names.named_networks(networks.values())
     if not shared or not status or find_aardvark() is not None:
         return
-    entries = names.entries_of(_as_neighbour(config, status), shared)
+    entries = names.entries_of(_as_neighbour(services, config, status), shared)
     change = texts.hosts_without if gone else texts.hosts_with
     for other in _living(services, shared):
         if other.container_id != config.id and shared & set(other.status):
@@ -447,16 +469,16 @@ def _tell_neighbours(
 
 def _living(services: Services, shared: frozenset[str]) -> list[names.Neighbour]:
     return [
-        _as_neighbour(config, msgspec.convert(state.network_status, dict[str, StatusBlock]))
+        _as_neighbour(services, config, msgspec.convert(state.network_status, dict[str, StatusBlock]))
         for config, state in services.state.containers()
         if state.network_status and shared & set(config.networks)
     ]
 
 
-def _as_neighbour(config: ContainerConfig, status: NetworkStatus) -> names.Neighbour:
+def _as_neighbour(services: Services, config: ContainerConfig, status: NetworkStatus) -> names.Neighbour:
     return names.Neighbour(
         container_id=config.id,
-        name=config.name,
+        name=name_on_networks(services, config),
         status=status,
         aliases={name: options.aliases for name, options in config.networks.items()},
     )

@@ -8,12 +8,16 @@ Covers: libpod/container_internal_common.go (makeBindMounts, generateHosts, gene
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from libpod.container_internal.held import LockedContainer
+from libpod.container_internal.services import Services
+from libpod.define.errors import NoSuchContainerError
+from libpod.define.status import LIVE
 from libpod.linux.files import write_atomic
 from libpod.model.container_config import ContainerConfig
 from libpod.network import texts
@@ -40,6 +44,7 @@ def write(held: LockedContainer, *, network_status: Mapping[str, Any]) -> dict[s
     }
     if config.net_ns_ctr:
         binds = _shared_with(held)
+        _introduce(config, binds)
     else:
         binds = {}
         if not config.use_image_hosts:
@@ -71,6 +76,37 @@ def addresses_of(network_status: Mapping[str, Any]) -> list[str]:
         for interface in (network.get("interfaces") or {}).values()
         for subnet in interface.get("subnets") or ()
     ]
+
+
+def forget_guest(services: Services, config: ContainerConfig) -> None:
+    """Take a container that shares another's network out of that one's hosts file; nothing there is fine."""
+    if config.net_ns_ctr:
+        hosts = services.run_directory(config.net_ns_ctr) / "hosts"
+        texts.edit_in_place(hosts, lambda text: texts.hosts_without(text, [_as_guest(config)]))
+
+
+def _introduce(config: ContainerConfig, binds: Mapping[str, str]) -> None:
+    if "/etc/hosts" in binds:
+        texts.edit_in_place(
+            Path(binds["/etc/hosts"]), lambda text: texts.hosts_with(text, [_as_guest(config)])
+        )
+
+
+def _as_guest(config: ContainerConfig) -> texts.HostEntry:
+    """How those who share a network name one another: at loopback."""
+    names = (config.name,) if config.uts_ns_ctr else (hostname_of(config), config.name)
+    return texts.HostEntry("127.0.0.1", tuple(dict.fromkeys(names)))
+
+
+def _guests(held: LockedContainer) -> list[texts.HostEntry]:
+    """The entries of those that share this container's network now."""
+    found = []
+    for ctr_id in held.services.state.dependents(held.id):
+        with contextlib.suppress(NoSuchContainerError):
+            config = held.services.state.container_config(ctr_id)
+            if config.net_ns_ctr == held.id and held.services.state.container_state(ctr_id).status in LIVE:
+                found.append(_as_guest(config))
+    return found
 
 
 def _shared_with(held: LockedContainer) -> dict[str, str]:
@@ -108,6 +144,7 @@ def _hosts(held: LockedContainer, network_status: Mapping[str, Any]) -> str:
         extra=config.host_add,
         own=own,
         host_address=gateways[0] if gateways else None,
+        neighbours=_guests(held) if held.status in LIVE else (),
     )
 
 

@@ -11,7 +11,7 @@ from libpod.container_internal.locked import locked
 from libpod.container_internal.services import Services
 from libpod.define.errors import ContainerExistsError, LibpodError
 from libpod.define.ids import check_name
-from libpod.define.status import Operation
+from libpod.define.status import LIVE, Operation
 from libpod.model.container_config import ContainerConfig
 from libpod.model.event import EventStatus
 
@@ -42,6 +42,10 @@ def rename_container(services: Services, ctr_id: str, name: str) -> ContainerCon
         services.state.rewrite_container_config(config)
         if not config.rootfs:
             services.store.rename_container(config.id, name)
-        held.config = config
+        before, held.config = held.config, config
+        if held.status in LIVE:
+            from libpod.container_internal import network_changes
+
+            network_changes.renamed(held, before)
         held.emit(EventStatus.RENAME)
     return config

@@ -68,6 +68,19 @@ def reload(held: LockedContainer) -> None:
         bridging.reload(held, Path(held.state.netns))
 
 
+def renamed(held: LockedContainer, before: ContainerConfig) -> None:
+    """Make a running container known by its new name: to its networks, to its neighbours, and to itself.
+
+    A kill before it leaves the old name in use until the next start.
+    """
+    if held.status not in LIVE:
+        return
+    generated_files.forget_guest(held.services, before)
+    if held.state.netns and held.config.networks:
+        bridging.rename(held, before, Path(held.state.netns))
+    _rewrite_files(held)
+
+
 def is_settled(config: ContainerConfig, state: ContainerState) -> bool:
     """Whether the container is connected as its record says, or does not run."""
     return state.status not in LIVE or not state.netns or set(config.networks) == set(state.network_status)

@@ -86,7 +86,7 @@ class Stray:
     """Something of ours in the kernel or on disk that belongs to no container that lives."""
 
     kind: str
-    """"link", "bridge", "rule", "table", "namespace" or "file"."""
+    """"link", "bridge", "rule", "table", "name" or "namespace"."""
     name: str
     container_id: str = ""
     """"" when it belongs to a network, or is too young to say."""
@@ -127,6 +127,10 @@ class NetworkBackend(abc.ABC):
     @abc.abstractmethod
     def reload(self, request: ContainerNetwork) -> None:
         """Load the rules of a running container again, after somebody flushed the host's firewall."""
+
+    @abc.abstractmethod
+    def rename(self, request: ContainerNetwork) -> None:
+        """Make a running container known by the name that *request* has now, where a server answers for names."""
 
     @abc.abstractmethod
     def strays(self, live: Collection[str], definitions: Sequence[NetworkDefinition]) -> list[Stray]:

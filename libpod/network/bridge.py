@@ -111,11 +111,20 @@ class BridgeBackend(NetworkBackend):
             if request.ports:
                 self.firewall.publish(request.container_id, planned, request.ports)
 
+    def rename(self, request: ContainerNetwork) -> None:
+        if self._dns is None:
+            return
+        planned = plan(self.owner, request)
+        with self._locked():
+            self._dns.add(request.container_id, request.container_name, _named(planned), request.dns_servers)
+
     def strays(self, live: Collection[str], definitions: Sequence[NetworkDefinition]) -> list[Stray]:
         expected = {host_link_name(self.owner, ctr, item.name) for ctr in live for item in definitions}
         with self._locked():
+            named = self._dns.known() if self._dns else {}
             return strays.find(
                 host_links(),
+                named=named,
                 published=self.firewall.published(),
                 network_elements=self.firewall.network_elements(),
                 table=self.firewall.table if self.firewall.exists() else "",
@@ -137,6 +146,8 @@ class BridgeBackend(NetworkBackend):
             for stray in found:
                 if stray.kind == "rule" and not stray.container_id:
                     self.firewall.remove_network(stray.name)
+                if stray.kind == strays.NAME and self._dns:
+                    self._dns.remove(stray.container_id, [stray.name])
             self._remove_idle_bridges()
 
     # -- up

@@ -31,6 +31,7 @@ from libpod.linux.namespaces import (
 )
 from libpod.linux.process import find_program, run
 from libpod.network import wiring
+from libpod.network.aardvark import Aardvark
 from libpod.network.base import ContainerNetwork, NetworkBackend, Stray
 from libpod.network.definitions import BRIDGE, NetworkDefinition, encode_definition
 from libpod.network.plan import PlannedLink, plan
@@ -93,6 +94,15 @@ class NetavarkBackend(NetworkBackend):
         with contextlib.suppress(NetworkError):
             self.teardown(request)  # what it wants to remove may have been flushed
         self.setup(request)
+
+    def rename(self, request: ContainerNetwork) -> None:
+        if self._aardvark is None:
+            return
+        # netavark has no word for it; the server reads the same files as ours.
+        server = Aardvark(self._run_directory / "netavark", self._aardvark)
+        named = [link for link in plan("netavark", request) if link.definition.dns_enabled]
+        with self._locked():
+            server.add(request.container_id, request.container_name, named, request.dns_servers)
 
     def strays(self, live: Collection[str], definitions: Sequence[NetworkDefinition]) -> list[Stray]:
         return []

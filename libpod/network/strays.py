@@ -4,6 +4,7 @@
             container expects
     bridge  one of ours without a port
     rule    a published port of a container that does not live, or the rules of a network without a bridge
+    name    what the name server knows of a container that does not live
     table   our table while no bridge of ours exists
 
 Namespaces are the engine's: `namespaces` compares the files in its directory with the living.
@@ -11,7 +12,7 @@ Namespaces are the engine's: `namespaces` compares the files in its directory wi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from libpod.define.ids import is_full_id
@@ -20,11 +21,13 @@ from libpod.network.base import Stray
 from libpod.network.rules import Published
 
 NETWORK = "network"
+NAME = "name"
 
 
 def find(
     links: Sequence[Link],
     *,
+    named: Mapping[str, Sequence[str]],
     published: Sequence[Published],
     network_elements: Sequence[tuple[str, str, str]],
     table: str,
@@ -33,7 +36,8 @@ def find(
     live: Collection[str],
     expected: Collection[str],
 ) -> list[Stray]:
-    """The strays in a listing; *expected* are the names of the links that living containers may have."""
+    """The strays in a listing; *expected* are the names of the links that living containers may have, *named* the ids that
+    the name server knows on each network."""
     found: dict[Stray, None] = {}
     ports = {link.master for link in links if link.master}
     marks = set()
@@ -50,6 +54,8 @@ def find(
     for item in published:
         if item.owner not in live:
             found[Stray(kind="rule", name=item.claim.key, container_id=item.owner)] = None
+    for network, ids in named.items():
+        found |= dict.fromkeys(Stray(kind=NAME, name=network, container_id=i) for i in ids if i not in live)
     for _, _, mark in network_elements:
         if mark not in marks:
             found[Stray(kind="rule", name=mark)] = None
