@@ -19,7 +19,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, overload
 
 from libpod import runtime_opening
 
@@ -220,21 +220,53 @@ class Runtime:
         wanted = RestoreOptions(import_=Path(archive), name=name or "", **options)
         return runtime_fitness.restore_fitness(self._services, wanted)
 
+    @overload
     def restore(
         self,
         container: str | Container | None = None,
         import_: StrPath | None = None,
         name: str | None = None,
+        *,
+        copies: None = None,
         **options: Any,
-    ) -> Container:
+    ) -> Container: ...
+
+    @overload
+    def restore(
+        self,
+        container: None = None,
+        import_: StrPath | None = None,
+        name: str | None = None,
+        *,
+        copies: int,
+        **options: Any,
+    ) -> list[Container]: ...
+
+    def restore(
+        self,
+        container: str | Container | None = None,
+        import_: StrPath | None = None,
+        name: str | None = None,
+        *,
+        copies: int | None = None,
+        **options: Any,
+    ) -> Container | list[Container]:
         """Wake a container from its own checkpoint, or a new one from the archive *import_*; returns it.
+
+        With *copies* that many new ones, as a list; see `restore_copies`.
 
         With `image=NAME` the new one comes from a checkpoint image, which `checkpoint(create_image=NAME)` makes.
         *options* are fields of `RestoreOptions`. A failed import leaves nothing behind. The report of the last restore
         is in `Container.restore_report`. Raises RestoreError, ArchiveError, NoSuchImageError, ContainerExistsError.
         Upstream: `Restore`, `pkg/checkpoint/checkpoint_restore.go`.
         """
-        return self.restore_with_report(container, import_, name, **options)[0]
+        if copies is None:
+            return self.restore_with_report(container, import_, name, **options)[0]
+        if import_ is None or container is not None:
+            from libpod.define.errors import InvalidArgumentError
+
+            raise InvalidArgumentError("copies are made from an archive", resolution="set import_")
+        return self.restore_copies(import_, copies=copies, name=name, **options)
 
     def restore_with_report(
         self,

@@ -42,8 +42,8 @@ from libpod.model.move_options import RestoreOptions
 _OWN = frozenset({members.CTR_LOG})
 """Files that go on: each copy needs its own."""
 MAX_COPIES = 1000
-_AT_ONCE = 2
-"""Copies woken at once for each processor: one waits for the kernel while another works."""
+_AT_ONCE = 4
+"""Copies woken at once for each processor: most of the time one waits for conmon, the runtime or CRIU."""
 
 
 @attrs.frozen(kw_only=True)

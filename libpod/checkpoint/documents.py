@@ -90,6 +90,21 @@ def spec_document(spec: Mapping[str, Any], *, sources: Mapping[str, str] | None 
     return document
 
 
+def containerd_status(config: Mapping[str, Any], *, created_ns: int) -> Document:
+    """The object for status.dump, by which containerd knows a container: a CRI ContainerStatus, as it was running."""
+    return {
+        "id": config.get("id", ""),
+        "metadata": {"name": config.get("name", "")},
+        "state": 1,
+        "created_at": created_ns,
+        "started_at": created_ns,
+        "image": {"image": config.get("rootfsImageName", "")},
+        "image_ref": config.get("rootfsImageID", ""),
+        "labels": config.get("labels") or {},
+        "annotations": {},
+    }
+
+
 def _without_alias(options: Any, own_alias: str) -> Any:
     if not isinstance(options, dict) or own_alias not in (options.get("aliases") or ()):
         return options

@@ -18,6 +18,8 @@ SPEC_DUMP: Final = "spec.dump"
 NETWORK_STATUS: Final = "network.status"
 STATS_DUMP: Final = "stats-dump"
 STATS_RESTORE: Final = "stats-restore"
+STATUS_DUMP: Final = "status.dump"
+"""containerd's; only in archives without compression, which are all that it reads."""
 DUMP_LOG: Final = "dump.log"
 RESTORE_LOG: Final = "restore.log"
 CTR_LOG: Final = "ctr.log"
@@ -92,7 +94,7 @@ _DOCUMENTS: Final = frozenset(
         DELETED_FILES,
         # other engines' members, kept for whoever looks into the archive
         "bind.mounts",
-        "status.dump",
+        STATUS_DUMP,
         "status",
         "pod.options",
         "pod.dump",

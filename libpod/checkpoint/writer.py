@@ -159,6 +159,11 @@ class ArchiveWriter:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self._name)
 
+    @property
+    def compression(self) -> CompressionKind:
+        """How the archive is packed."""
+        return self._output.kind
+
     # ---- members ----------------------------------------------------------------------------------------------
 
     def add_document(self, name: str, data: bytes, *, mode: int = 0o600) -> None:

@@ -12,12 +12,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from libpod.checkpoint import criu, documents, members
+from libpod.checkpoint.codec import CompressionKind
 from libpod.checkpoint.frozen import FrozenTree, freeze_tree
 from libpod.checkpoint.origin import Origin, without_origin
 from libpod.checkpoint.rootfs import PathChange, RootfsDiff, rootfs_diff
@@ -137,6 +139,9 @@ def write(export: Export, writer: ArchiveWriter) -> None:
     writer.add_document(members.CONFIG_DUMP, export.config)
     writer.add_document(members.SPEC_DUMP, export.spec)
     writer.add_document(members.NETWORK_STATUS, export.network_status)
+    if writer.compression is CompressionKind.NONE:
+        status = documents.containerd_status(json.loads(export.config), created_ns=time.time_ns())
+        writer.add_document(members.STATUS_DUMP, documents.encode_document(status))
     if export.artifacts is not None:
         writer.add_directory(members.ARTIFACTS, export.artifacts)
     if export.statistics is not None:

@@ -47,7 +47,9 @@ def test_every_copy_goes_on_from_the_same_instant_and_on_its_own(runtime, engine
 
 
 def test_names_count_on_from_the_archives_own(runtime, archive):
-    assert [copy.name for copy in runtime.restore_copies(archive, copies=2)] == ["many-1", "many-2"]
+    assert [copy.name for copy in runtime.restore(import_=archive, copies=2)] == ["many-1", "many-2"]
+    with pytest.raises(libpod.InvalidArgumentError, match="from an archive"):
+        runtime.restore("many-1", copies=2)
 
 
 def test_one_that_fails_takes_all_back(runtime, engine: Engine, archive, monkeypatch):
