@@ -273,7 +273,7 @@ class Rounds:
                     conmon = int(Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1])
                     os.kill(int(name), signal.SIGKILL)
                     # It waits for its child; before it has noticed, everything seems to be under way.
-                    assert until(lambda pid=conmon: pid == 1 or not os.path.exists(f"/proc/{pid}"))
+                    assert until(lambda pid=conmon: pid not in conmons_of(self.engine.root))
 
     def _await_steps(self, pid: int, steps: int) -> None:
         deadline = time.monotonic() + PATIENCE
