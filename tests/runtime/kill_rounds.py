@@ -268,8 +268,8 @@ class Rounds:
         """The programs that conmon runs at an end, wherever they are in their work."""
         for name in filter(str.isdecimal, os.listdir("/proc")):
             with contextlib.suppress(OSError):
-                words = Path(f"/proc/{name}/cmdline").read_bytes()
-                if START.encode() in words and str(self.engine.root).encode() in words:
+                line = Path(f"/proc/{name}/cmdline").read_bytes()
+                if START.encode() in line.split(b"\0") and str(self.engine.root).encode() in line:
                     conmon = int(Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1])
                     os.kill(int(name), signal.SIGKILL)
                     # It waits for its child; before it has noticed, everything seems to be under way.

@@ -75,8 +75,8 @@ class Host:
         found = []
         for name in filter(str.isdecimal, os.listdir("/proc")):
             with contextlib.suppress(OSError):
-                words = Path(f"/proc/{name}/cmdline").read_bytes()
-                if START.encode() in words and str(self.engine.root).encode() in words:
+                line = Path(f"/proc/{name}/cmdline").read_bytes()
+                if START.encode() in line.split(b"\0") and str(self.engine.root).encode() in line:
                     found.append(int(name))
         return found
 
