@@ -43,7 +43,7 @@ def make(path: str) -> list[Path]:
 def member(
     directories: list[Path], argv: tuple[str, ...] = ("sleep", "1000")
 ) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(argv) as child:
+    with subprocess.Popen(argv, stdin=subprocess.PIPE) as child:
         try:
             for directory in directories:
                 (directory / "cgroup.procs").write_text(str(child.pid))
@@ -142,8 +142,12 @@ def test_other_signals_leave_a_paused_group_paused(group: str) -> None:
 @needs_root
 def test_a_forking_crowd_is_killed_whole(group: str) -> None:
     directories = make(group)
-    script = "while :; do (while :; do (:); done) & [ $(jobs | wc -l) -gt 20 ] && wait; done"
-    with member(directories, ("sh", "-c", script)):
+    # It begins when it is in the group: what forked before would be outside, and spin for ever.
+    script = "read go; while :; do (while :; do (:); done) & [ $(jobs | wc -l) -gt 20 ] && wait; done"
+    with member(directories, ("sh", "-c", script)) as crowd:
+        assert crowd.stdin is not None
+        crowd.stdin.write(b"go\n")
+        crowd.stdin.flush()
         for _ in range(20):
             cgroups.kill_all(group)
             if not cgroups.processes(group):
