@@ -213,7 +213,9 @@ def test_a_conmon_that_failed_for_a_dead_driver_and_waits_for_its_exit_command_i
     began = time.monotonic()
     works(shop, bundle)
     assert time.monotonic() - began < PATIENCE / 2
-    gate.write_text("go on\n") if processes_of(bundle) else None
+    # For reading and writing: then it opens at once, whether or not the exit command waits at the other end.
+    with open(os.open(gate, os.O_RDWR | os.O_NONBLOCK), "wb") as opened:
+        opened.write(b"go on\n")
 
 
 def test_what_a_killed_driver_started_runs_on_and_is_not_started_twice(shop: Workshop) -> None:
