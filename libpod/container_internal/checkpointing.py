@@ -145,9 +145,13 @@ def _standing(
     with runtime.freezing(bundle) as frozen:
         root = Path(held.state.mount_point)
         with timeline.phase(FREEZING), tmp_time_kept(root, frozen.when_still):
-            took = runtime.checkpoint(
-                bundle, _request(images, bundle, options, leave_running=True), launched_of(held.state)
-            )
+            request = _request(images, bundle, options, leave_running=True)
+            took = runtime.checkpoint(bundle, request, launched_of(held.state))
+            if frozen.missed:
+                # CRIU did without the freezer, and it has gone on since: its files would be of a later moment.
+                frozen.freeze()
+                _make_fresh(held, images)
+                took += runtime.checkpoint(bundle, request, launched_of(held.state))
         if options.moves:
             with timeline.phase(GATHERING):
                 await_log(held)

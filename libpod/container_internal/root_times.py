@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from libpod.linux.openat import open_inside, open_strict
@@ -27,14 +27,23 @@ FILES = ("etc/hosts", "etc/hostname", "etc/resolv.conf", "run/.containerenv")
 
 
 @contextlib.contextmanager
-def tmp_time_kept(root: Path) -> Iterator[None]:
-    """Around a dump: /tmp of *root* looks as if nobody had been in it."""
+def tmp_time_kept(root: Path, when_still: Callable[[Callable[[], None]], None]) -> Iterator[None]:
+    """Around a dump: /tmp of *root* looks as if nobody had been in it.
+
+    *when_still* takes what is to be done when the container stands still: until then /tmp is its own business.
+    """
     descriptor = _opened(root, "tmp")
     if descriptor is None:
         yield
         return
     try:
         before = os.fstat(descriptor)
+
+        def note() -> None:
+            nonlocal before
+            before = os.fstat(descriptor)
+
+        when_still(note)
         try:
             yield
         finally:

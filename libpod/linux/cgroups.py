@@ -186,6 +186,12 @@ def freezer_directory(path: str) -> Path | None:
     return None
 
 
+def freezer_switch(directory: Path) -> Path:
+    """The file by which a group is frozen."""
+    unified = directory / "cgroup.freeze"
+    return unified if unified.exists() else directory / "freezer.state"
+
+
 def is_frozen(directory: Path) -> bool:
     """Whether a group is frozen, or on the way to it, by its own switch or by one above it."""
     try:

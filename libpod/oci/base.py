@@ -311,7 +311,7 @@ class OciRuntime(abc.ABC):
 
     @abc.abstractmethod
     def freezing(self, bundle: Bundle) -> contextlib.AbstractContextManager[Frozen]:
-        """Freeze for the duration of the block, around a checkpoint: saves CRIU's 100 ms, keeps files still.
+        """Freeze when CRIU is about to, until the end of the block: saves CRIU's 100 ms, keeps files still.
 
         Whatever happens in the block, the container is thawed at its end, unless ``frozen.stay()`` was called or it
         was frozen before.

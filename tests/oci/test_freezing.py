@@ -260,6 +260,41 @@ def test_left_running_it_stands_still_until_the_block_ends(shop: Workshop, image
 
 
 @pytest.mark.criu
+def test_it_stands_still_no_earlier_than_criu_wants_it(shop: Workshop, images: Path) -> None:
+    bundle, launched = shop.shell(COUNT)
+    with shop.runtime.freezing(bundle) as frozen:
+        await_progress(bundle)
+        assert frozen.duration == 0
+        still: list[bool] = []
+        frozen.when_still(lambda: still.append(cgroups.is_frozen(freezer_of(bundle))))
+        took = shop.runtime.checkpoint(bundle, request(images, bundle, leave_running=True), launched)
+        assert still == [True]
+        assert not frozen.missed
+        assert 0 < frozen.duration < took + 1_000_000
+        stood = counted(bundle)
+        time.sleep(0.2)
+        assert counted(bundle) <= stood + 1  # one line may have been in conmon's pipe
+    await_progress(bundle)
+
+
+def test_where_nobody_can_be_held_up_it_stands_still_at_once(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from libpod.oci import freezing
+
+    def refused(path: Path) -> None:
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(freezing, "OpenGate", refused)
+    bundle, _launched = shop.shell(COUNT)
+    await_progress(bundle)
+    with shop.runtime.freezing(bundle) as frozen:
+        assert cgroups.is_frozen(freezer_of(bundle))
+        assert frozen.duration > 0
+    await_progress(bundle)
+
+
+@pytest.mark.criu
 def test_a_failed_dump_tells_why_and_the_container_runs_on(shop: Workshop, images: Path) -> None:
     bundle, launched = shop.shell(COUNT)
     await_progress(bundle)
