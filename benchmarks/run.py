@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from benchmarks import crowd, hosts, life, migrate, startup
+from benchmarks import crowd, hosts, images, life, migrate, startup
 from benchmarks.measure import HEADING
 
 CHAPTERS = {
@@ -14,6 +14,7 @@ CHAPTERS = {
     "life": life.chapter,
     "crowd": crowd.chapter,
     "migrate": migrate.chapter,
+    "images": images.chapter,
 }
 
 
@@ -33,9 +34,11 @@ def main() -> int:
             print(f"\n{name}  (load {os.getloadavg()[0]:.1f})\n{HEADING}", flush=True)
             extra = {}
             if args.quick:
-                extra = {"crowd": {"count": 100, "multitude": 1000}, "migrate": {"sizes": (64,)}}.get(
-                    name, {}
-                )
+                extra = {
+                    "crowd": {"count": 100, "multitude": 1000},
+                    "migrate": {"sizes": (64,)},
+                    "images": {"count": 50},
+                }.get(name, {})
             for row in CHAPTERS[name](pair, args.rounds, **extra):  # type: ignore[operator]
                 print(row.row(), flush=True)
                 kept = kept and row.is_met

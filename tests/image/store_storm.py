@@ -108,10 +108,21 @@ class Others:
         argv = ["skopeo", "--insecure-policy"] if program == "skopeo" else self.where(program)
         done = subprocess.run(
             [*argv, *words], capture_output=True, text=True, timeout=300, check=False, stdin=subprocess.DEVNULL,
-            env={**os.environ, "PODMAN_IGNORE_CGROUPSV1_WARNING": "1"},
+            env={**os.environ, **self.environment(program)},
         )  # fmt: skip
         assert done.returncode == 0, f"{program} {' '.join(words)}: {done.stderr}"
         return done.stdout.strip()
+
+    def environment(self, program: str) -> dict[str, str]:
+        """Two podmans with one database between them would take each other's containers for their own."""
+        found = {"PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
+        if program == str(PODMAN_5):
+            override = self.directory / "podman5.conf"
+            override.write_text(
+                f'[engine]\ndatabase_backend = "sqlite"\nstatic_dir = "{self.directory}/static5"\n'
+            )
+            found["CONTAINERS_CONF_OVERRIDE"] = str(override)
+        return found
 
     def reference(self, name: str) -> str:
         return f"containers-storage:[overlay@{self.engine.root}+{self.engine.runroot}]{name}"
