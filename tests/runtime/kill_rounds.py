@@ -204,7 +204,10 @@ class Known:
         state = runtime._services.state
         found = {}
         for config, _ in state.containers():
-            now_ = runtime.container(config.id).state()
+            try:
+                now_ = runtime.container(config.id).state()
+            except libpod.NoSuchContainerError:
+                continue  # an exit command has just finished its removal
             restorable = now_.checkpointed and bool(now_.checkpoint_path)
             found[config.id] = (config.name, now_.status, restorable)
         return cls(
