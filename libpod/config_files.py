@@ -150,6 +150,18 @@ _STORAGE_KEYS = {
 }
 
 
+_DRIVER_OPTIONS = (
+    "mountopt",
+    "mount_program",
+    "ignore_chown_errors",
+    "size",
+    "inodes",
+    "skip_mount_home",
+    "force_mask",
+    "use_composefs",
+)
+
+
 def read_containers_conf(path: Path, values: dict[str, Any], defaults: dict[str, Any]) -> None:
     """Lay what *path* says over *values* (the fields of RuntimeConfig) and *defaults* (of ContainerDefaults)."""
     document = _read_toml(path)
@@ -175,14 +187,16 @@ def read_storage_conf(path: Path, values: dict[str, Any]) -> None:
     """Lay what the storage.conf *path* says over *values*."""
     document = _read_toml(path)
     _take(path, document, "storage", _STORAGE_KEYS, values)
-    options = _table(path, _table(path, document, "storage"), "options", "storage.options")
+    storage = _table(path, document, "storage")
+    options = _table(path, storage, "options", "storage.options")
+    _refuse_split_stores(path, storage, options)
     stores = options.get("additionalimagestores")
     if stores is not None:
         values["image_stores"] = _convert(path, "storage.options.additionalimagestores", "texts", stores, ())
     driver = values["storage_driver"]
     own = _table(path, options, driver, f"storage.options.{driver}")
     found = []
-    for key in ("mountopt", "mount_program", "ignore_chown_errors", "size", "skip_mount_home", "force_mask"):
+    for key in _DRIVER_OPTIONS:
         value = own.get(key, options.get(key))
         if value:
             found.append(
@@ -190,6 +204,20 @@ def read_storage_conf(path: Path, values: dict[str, Any]) -> None:
             )
     if found:
         values["storage_options"] = tuple(found)
+
+
+def _refuse_split_stores(path: Path, storage: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Layouts in which records or layers lie elsewhere: whoever did not know of them would write beside them."""
+    for shown, value, meaning in (
+        ("storage.transient_store", storage.get("transient_store"), "containers that a reboot forgets"),
+        ("storage.imagestore", storage.get("imagestore"), "images in another place than containers"),
+        ("storage.options.additionallayerstores", options.get("additionallayerstores"), "layers of a plugin"),
+    ):
+        if value:
+            raise ConfigError(
+                f"{path}: {shown} asks for {meaning}, which libpod cannot do",
+                resolution="take it out, or give libpod a storage.conf of its own in $CONTAINERS_STORAGE_CONF",
+            )
 
 
 def _table(path: Path, document: Mapping[str, Any], name: str, shown: str | None = None) -> Mapping[str, Any]:

@@ -177,3 +177,23 @@ def test_explicit_places_are_used_as_they_are() -> None:
     assert (config.paths.volumes, config.paths.networks) == (Path("/v"), Path("/n"))
     assert config.paths.events_log == Path("/e/log")
     assert config.paths.volume("data") == Path("/v/data")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (
+            "[storage]\ntransient_store = true",
+            "storage.transient_store asks for containers that a reboot forgets",
+        ),
+        ('[storage]\nimagestore = "/images"', "storage.imagestore asks for images in another place"),
+        (
+            '[storage.options]\nadditionallayerstores = ["/l:ref"]',
+            "additionallayerstores asks for layers of a plugin",
+        ),
+    ],
+)
+def test_split_stores_are_refused_in_a_sentence(tmp_path: Path, line: str, words: str) -> None:
+    (tmp_path / "storage.conf").write_text(line)
+    with pytest.raises(ConfigError, match=words):
+        RuntimeConfig.load(environ={"CONTAINERS_STORAGE_CONF": str(tmp_path / "storage.conf")})
