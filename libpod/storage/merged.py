@@ -101,7 +101,8 @@ def _views(trees: Trees) -> Iterator[tuple[int, int | None]]:
 
 def _view(directories: Sequence[Path], scratch: Path) -> int:
     if len(directories) == 1:
-        return os.open(directories[0], _DIRECTORY)
+        # A lower directory is named by its short link, which is to be followed.
+        return os.open(directories[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     return overlay_mount.opened_view(directories, scratch)
 
 
