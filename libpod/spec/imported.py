@@ -27,6 +27,14 @@ OWN_KINDS = frozenset({"bind", "cgroup", "cgroup2", "devpts", "mqueue", "none", 
 ALWAYS_GRANTED = frozenset({"CAP_AUDIT_WRITE", "CAP_MKNOD", "CAP_NET_RAW"})
 """Capabilities that containers of older engines have by default."""
 _RUNTIME_SETTINGS = ("org.criu.", "run.oci.", "org.systemd.property.", "com.docker.")
+_ORDINARY_SETTINGS = frozenset(
+    {
+        "org.systemd.property.CollectMode",
+        "org.systemd.property.KillSignal",
+        "org.systemd.property.TimeoutStopUSec",
+    }
+)
+"""podman 5 writes them into every container."""
 _CGROUP_PARENT = re.compile(r"[A-Za-z0-9_.@:/\\-]*")
 _LABEL = re.compile(r"[A-Za-z0-9_:.,+-]*")
 _MANAGERS = frozenset({"", "cgroupfs", "systemd"})
@@ -117,7 +125,7 @@ def requests(
         yield Request("published ports", "ports")
     if not policy.runtime_settings:
         for key, value in _mapping(spec.get("annotations")).items():
-            if str(key).startswith(_RUNTIME_SETTINGS) and value:
+            if str(key).startswith(_RUNTIME_SETTINGS) and key not in _ORDINARY_SETTINGS and value:
                 yield Request(f"the setting {str(key)[:80]}", "runtime_settings")
     if config.base_hosts_file not in {"", "none", "image"} and not policy.host_files:
         yield Request(f"the file {config.base_hosts_file[:200]} as its hosts file", "host_files")

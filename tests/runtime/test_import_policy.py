@@ -199,6 +199,9 @@ WANTED: dict[str, tuple[Change, str, str]] = {
     "a file of the host written by crun": (
         annotation("run.oci.hooks.stdout", "/etc/cron.d/x"), "run.oci.hooks.stdout", "runtime_settings"
     ),
+    "a setting of systemd": (
+        annotation("org.systemd.property.DevicePolicy", "'auto'"), "DevicePolicy", "runtime_settings"
+    ),
     "a file of the host as its hosts file": (
         lambda c, s: c.update(baseHostsFile="/etc/shadow"), "/etc/shadow", "host_files"
     ),
@@ -234,6 +237,7 @@ def test_a_policy_grants_exactly_what_it_names(scene, tmp_path):
     scene.refused(wanting, policy=ImportPolicy(bind_sources=("/srv",)))
     path = scene.documented(annotation("org.criu.config", ""))
     woken(scene, path)
+    woken(scene, scene.documented(annotation("org.systemd.property.KillSignal", "15")))
     woken(scene, scene.documented(capability("CAP_NET_RAW")))
 
 
