@@ -13,7 +13,9 @@ from tests.runtime.crowd import SHARED, crowd
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_a_crowd_for_a_minute(other_engine):
-    lives = crowd(other_engine, processes=8, threads=4, seconds=float(os.environ.get("LIBPOD_SOAK_SECONDS", "60")))
+    lives = crowd(
+        other_engine, processes=8, threads=4, seconds=float(os.environ.get("LIBPOD_SOAK_SECONDS", "60"))
+    )
     assert lives >= 32
     with other_engine.runtime() as runtime:
         assert {item.name for item in runtime.containers()} <= set(SHARED)
