@@ -61,7 +61,7 @@ def changes(parts: StoreParts, layer_id: str, *, exact: bool = False) -> list[Ch
 
     directories = stack(parts, layer_id)
     with _reading(layer_id):
-        if not directories.whole:
+        if not directories.whole and not directories.program:
             try:
                 return upper_changes.changes(directories.upper, directories.lowers, exact=exact)
             except NeedsMergedView:
@@ -74,7 +74,10 @@ def compare(parts: StoreParts, new: str, old: str | None) -> list[Change]:
     from libpod.storage import merged
 
     contents = [_whole(parts, layer_id) for layer_id in (new, old) if layer_id is not None]
-    trees = merged.Trees(contents[0], contents[1] if len(contents) > 1 else (), parts.paths.run_layers)
+    program = parts.options.mount_program
+    trees = merged.Trees(
+        contents[0], contents[1] if len(contents) > 1 else (), parts.paths.run_layers, program
+    )
     with _reading(new):
         return merged.changes(trees, strangers=True)
 
@@ -95,7 +98,7 @@ def write_layer(parts: StoreParts, layer_id: str, sink: BinaryIO, owner: Owner |
 
     directories = stack(parts, layer_id)
     with _reading(layer_id):
-        if directories.whole or not _tells_its_content(directories):
+        if directories.whole or directories.program or not _tells_its_content(directories):
             merged.write_layer(_trees(parts, directories), sink, owner)
             return
         try:
@@ -121,7 +124,7 @@ def _trees(parts: StoreParts, directories: LayerStack) -> merged.Trees:
     from libpod.storage import merged
 
     new = (directories.upper,) if directories.whole else (directories.upper, *directories.lowers)
-    return merged.Trees(new, directories.lowers, parts.paths.run_layers)
+    return merged.Trees(new, directories.lowers, parts.paths.run_layers, directories.program)
 
 
 def layer_size(parts: StoreParts, layer_id: str) -> int:

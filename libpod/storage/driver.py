@@ -44,6 +44,8 @@ class LayerStack(msgspec.Struct, frozen=True, kw_only=True):
     lowers: tuple[Path, ...]
     whole: bool = False
     """*upper* holds the whole content, and *lowers* is the parent with its whole content."""
+    program: str = ""
+    """The directories are to be read through this mount program only."""
 
 
 class LayerDriver(abc.ABC):

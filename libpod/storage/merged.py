@@ -24,7 +24,7 @@ import msgspec
 
 from libpod.define.errors import StorageError
 from libpod.linux.openat import open_strict
-from libpod.storage import diff, overlay_mount
+from libpod.storage import diff, mount_program, overlay_mount
 from libpod.storage.changes import Change, ChangeKind, same_time
 from libpod.storage.id_maps import Owner
 from libpod.storage.upper import MAX_DEPTH, UpperEntry
@@ -38,7 +38,9 @@ class Trees(msgspec.Struct, frozen=True):
     new: tuple[Path, ...]
     old: tuple[Path, ...]
     scratch: Path
-    """An existing directory, used only by kernels that cannot keep an overlay detached."""
+    """An existing directory, used only by kernels that cannot keep an overlay detached, and by programs."""
+    program: str = ""
+    """The mount program that has to read the directories."""
 
 
 def changes(trees: Trees, *, exact: bool = False, strangers: bool = False) -> list[Change]:
@@ -90,19 +92,21 @@ def size(trees: Trees) -> int:
 def _views(trees: Trees) -> Iterator[tuple[int, int | None]]:
     """Descriptors of the content with the layer and without it."""
     with contextlib.ExitStack() as undo:
-        new = _view(trees.new, trees.scratch)
+        new = _view(trees.new, trees.scratch, trees.program)
         undo.callback(os.close, new)
         old = None
         if trees.old:
-            old = _view(trees.old, trees.scratch)
+            old = _view(trees.old, trees.scratch, trees.program)
             undo.callback(os.close, old)
         yield new, old
 
 
-def _view(directories: Sequence[Path], scratch: Path) -> int:
+def _view(directories: Sequence[Path], scratch: Path, program: str) -> int:
     if len(directories) == 1:
         # A lower directory is named by its short link, which is to be followed.
         return os.open(directories[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    if program:
+        return mount_program.opened_view(program, directories, scratch)
     return overlay_mount.opened_view(directories, scratch)
 
 

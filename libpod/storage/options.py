@@ -17,7 +17,6 @@ import msgspec
 from libpod.define.errors import ConfigError, NotSupportedError
 
 _NOT_BUILT = {
-    "mount_program": "mounting through a program such as fuse-overlayfs",
     "force_mask": "the force_mask option",
     "use_composefs": "composefs",
     "additionallayerstore": "an additional layer store",
@@ -34,6 +33,8 @@ class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
     """`mountopt`: for every overlay mount of a container that does not bring its own."""
     additional_image_stores: tuple[Path, ...] = ()
     """`additionalimagestores`: graph roots with images that may be used and never changed."""
+    mount_program: str = ""
+    """A program, such as fuse-overlayfs, that mounts in place of the kernel."""
     skip_mount_home: bool = False
     """Do not make the driver's home a private mount of its own."""
     ignore_chown_errors: bool = False
@@ -49,6 +50,7 @@ class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
         """
         mount_options: list[str] = []
         stores = list(image_stores)
+        program = ""
         flags = {"skip_mount_home": False, "ignore_chown_errors": False}
         for option in options:
             key, equals, value = option.partition("=")
@@ -64,6 +66,8 @@ class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
                 mount_options = [part.strip() for part in value.split(",") if part.strip()]
             elif word in ("imagestore", "additionalimagestore", "additionalimagestores"):
                 stores += [Path(part) for part in value.split(",") if part]
+            elif word == "mount_program":
+                program = value
             elif word in flags:
                 flags[word] = value.lower() not in _OFF
             elif word in _NOT_BUILT:
@@ -76,7 +80,12 @@ class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
                 continue  # about durability of image layers and volatile mounts; we write neither
             else:
                 raise ConfigError(f'"{option}" is not an option of the {driver} storage driver')
-        return cls(mount_options=tuple(mount_options), additional_image_stores=tuple(stores), **flags)
+        return cls(
+            mount_options=tuple(mount_options),
+            additional_image_stores=tuple(stores),
+            mount_program=program,
+            **flags,
+        )
 
     def strings(self, driver: str) -> list[str]:
         """The same options as the strings that skopeo and podman take."""
@@ -84,6 +93,8 @@ class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
         if self.mount_options:
             words.append(f"{driver}.mountopt={','.join(self.mount_options)}")
         words += [f"{driver}.imagestore={store}" for store in self.additional_image_stores]
+        if self.mount_program:
+            words.append(f"{driver}.mount_program={self.mount_program}")
         if self.skip_mount_home:
             words.append(f"{driver}.skip_mount_home=true")
         if self.ignore_chown_errors:

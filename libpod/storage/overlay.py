@@ -31,7 +31,7 @@ from typing import TypeVar
 from libpod.define.errors import NotSupportedError, StorageError
 from libpod.linux import mounts
 from libpod.linux.files import remove_tree, replacing
-from libpod.storage import id_maps, overlay_mount, short_links
+from libpod.storage import id_maps, mount_program, overlay_mount, short_links
 from libpod.storage.driver import LayerDriver, LayerStack, MountRequest
 from libpod.storage.id_maps import IdMaps
 
@@ -52,18 +52,23 @@ class OverlayDriver(LayerDriver):
         *,
         additional_homes: Sequence[Path] = (),
         mount_options: Sequence[str] = (),
+        mount_program: str = "",
         skip_mount_home: bool = False,
         ignore_chown_errors: bool = False,
     ) -> None:
         self._home = home
         self._additional_homes = tuple(additional_homes)
         self._mount_options = tuple(mount_options)
+        self._mount_program = mount_program
         self._skip_mount_home = skip_mount_home
         self._ignore_chown_errors = ignore_chown_errors
 
     # ---- the home ---------------------------------------------------------------------------------------------
 
     def require_usable(self) -> None:
+        if self._mount_program:
+            mount_program.require_usable(self._mount_program, self._home)
+            return
         try:
             program = (
                 (self._home / ".has-mount-program").read_text(encoding="utf-8", errors="replace").strip()
@@ -74,7 +79,7 @@ class OverlayDriver(LayerDriver):
             raise NotSupportedError(
                 f"the store in {self._home.parent} was made with a mount program such as fuse-overlayfs, "
                 "whose files the kernel's overlay would misread",
-                resolution="use another graph root",
+                resolution="set mount_program in storage.conf, or use another graph root",
             )
 
     def prepare_home(self) -> None:
@@ -152,7 +157,7 @@ class OverlayDriver(LayerDriver):
         lowers = list(_older_contents(directory))
         for lower in self._lower_directories(layer_id):
             lowers += [lower, *_older_contents(lower.resolve().parent)]
-        return LayerStack(upper=directory / "diff", lowers=tuple(lowers))
+        return LayerStack(upper=directory / "diff", lowers=tuple(lowers), program=self._mount_program)
 
     def repair(self) -> list[str]:
         return short_links.repair(self._home)
@@ -190,7 +195,14 @@ class OverlayDriver(LayerDriver):
             remove_tree(directory / "work/work/incompat/volatile")
             if not target.is_dir():  # podman up to 5.0 removes it when it unmounts
                 self._make_owned(target, 0o700, _owner_of(stack.upper))
-            if request.maps:
+            if self._mount_program:
+                if request.maps:
+                    raise NotSupportedError(
+                        f"layer {layer_id} cannot be mounted with other ids by {self._mount_program}",
+                        resolution="use the kernel's overlay, or a container without a mapping",
+                    )
+                mount_program.mount(self._mount_program, plan, self._home, target)
+            elif request.maps:
                 homes = (self._home, *self._additional_homes)
                 paths = [Path(lower) for lower in plan.lowers]
                 with id_maps.mapped_lowers(directory, paths, homes, request.maps) as mapped:

@@ -386,6 +386,7 @@ def _driver(paths: StorePaths, behind: Sequence[ReadOnlyStore], options: StoreOp
         paths.home,
         additional_homes=homes,
         mount_options=options.mount_options,
+        mount_program=options.mount_program,
         skip_mount_home=options.skip_mount_home,
         ignore_chown_errors=options.ignore_chown_errors,
     )

@@ -42,6 +42,7 @@ NEEDED = (
     Package(name="podman", program="podman"),
     Package(name="buildah", program="buildah"),
     Package(name="catatonit", program="catatonit"),  # what a pod's infra container runs
+    Package(name="fuse-overlayfs", optional=True),  # the mount program that the storage tests use
     Package(name="netavark", optional=True),
     Package(name="aardvark-dns", optional=True),
     Package(name="docker-registry", optional=True),  # the registry that image tests pull from

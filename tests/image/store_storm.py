@@ -106,10 +106,14 @@ class Others:
 
     def run(self, program: str, *words: str) -> str:
         argv = ["skopeo", "--insecure-policy"] if program == "skopeo" else self.where(program)
-        done = subprocess.run(
-            [*argv, *words], capture_output=True, text=True, timeout=300, check=False, stdin=subprocess.DEVNULL,
-            env={**os.environ, **self.environment(program)},
-        )  # fmt: skip
+        for _ in range(20):
+            done = subprocess.run(
+                [*argv, *words], capture_output=True, text=True, timeout=300, check=False, stdin=subprocess.DEVNULL,
+                env={**os.environ, **self.environment(program)},
+            )  # fmt: skip
+            # podman lists all images and then looks at each; one that anybody removes in between is an error to it.
+            if done.returncode == 0 or "not known" not in done.stderr or words[0] not in ("rmi", "images"):
+                break
         assert done.returncode == 0, f"{program} {' '.join(words)}: {done.stderr}"
         return done.stdout.strip()
 

@@ -13,9 +13,9 @@ from libpod.define.errors import ConfigError, StorageError
 from libpod.define.ids import new_id
 from libpod.linux import mounts
 from libpod.storage import overlay_mount
+from libpod.storage.id_maps import NO_MAPS
 from libpod.storage.options import StoreOptions
 from libpod.storage.overlay_mount import effective_options, mount_data, plan
-from libpod.storage.id_maps import NO_MAPS
 from libpod.storage.store import Store
 from libpod.storage.stored import StoredImage
 from tests.storage.store_sandbox import Sandbox

@@ -109,7 +109,6 @@ def test_what_is_no_option_is_refused(option: str) -> None:
 @pytest.mark.parametrize(
     "option",
     [
-        "overlay.mount_program=/usr/bin/fuse-overlayfs",
         "force_mask=700",
         "overlay.use_composefs=true",
         "size=1g",
