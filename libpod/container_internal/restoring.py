@@ -70,6 +70,7 @@ def restore(held: LockedContainer, options: RestoreOptions) -> RestoreReport:
 def wake(held: LockedContainer, images: Path, options: RestoreOptions, timeline: Timeline) -> int:
     """Prepare and restore; returns the runtime's microseconds. On an error the container is as before."""
     runtime, bundle = lifecycle.runtime_of(held), bundle_for(held)
+    timeline.current = PREPARING  # ports are reserved before the phase begins
     lifecycle.remove_unrecorded(held, runtime)
     knows_tcp_close = criu_options.has_tcp_close(runtime.capabilities)
     unsaid = ("tcp-close",) if options.tcp_close and not knows_tcp_close else ()
