@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -107,11 +108,16 @@ def reserve(held: LockedContainer) -> Iterator[tuple[int, ...]]:
 
 
 def connect(
-    held: LockedContainer, namespace: Path, wishes: Mapping[str, NetworkOptions] | None = None
+    held: LockedContainer,
+    namespace: Path,
+    wishes: Mapping[str, NetworkOptions] | None = None,
+    *,
+    on_hold: bool = False,
 ) -> dict[str, Any]:
     """Connect the container's namespace to its networks; returns the status that its state records.
 
-    *wishes* stand in for the networks of the record, for this time.
+    *wishes* stand in for the networks of the record, for this time. With *on_hold* what is held on the host for a
+    frozen container stays held.
     """
     config = _with_host_ports(held)
     if wishes is not None:
@@ -122,7 +128,8 @@ def connect(
         addresses = _claimed(held, config, networks)
         request = request_for(held.services, config, namespace, networks, addresses)
         status = backend_of(held.services).setup(request)
-        holds_of(held.services).release(held.id)
+        if held.state.checkpointed and not on_hold:
+            holds_of(held.services).release(held.id)
     except BaseException:
         held.services.state.release_claims(held.id)
         raise
@@ -222,8 +229,9 @@ def wishes_of(
 ) -> dict[str, NetworkOptions]:
     """The container's networks with the interface, addresses and MAC that *status* tells.
 
-    Without *addresses* any will do, without *mac* the usual one, whatever record and status say. A network of which
-    the status knows nothing is as the record has it otherwise.
+    Without *addresses* any will do, without *mac* one that nobody has had, whatever record and status say: its former
+    one may still be in use elsewhere, and what is derived from its id would be the same. A network of which the status
+    knows nothing is as the record has it otherwise.
     """
     found = {}
     for name, options in config.networks.items():
@@ -238,7 +246,7 @@ def wishes_of(
         found[name] = msgspec.structs.replace(
             options,
             static_ips=options.static_ips if addresses else (),
-            static_mac=options.static_mac if mac else "",
+            static_mac=options.static_mac if mac else _any_mac(),
         )
     return found
 
@@ -267,6 +275,13 @@ def without_foreign_addresses(
             )  # fmt: skip
         found[name] = msgspec.structs.replace(options, static_ips=kept)
     return found
+
+
+def _any_mac() -> str:
+    """A random address, locally administered."""
+    raw = bytearray(os.urandom(6))
+    raw[0] = raw[0] & 0xFC | 0x02
+    return raw.hex(":")
 
 
 def announce(held: LockedContainer, hosts: Path) -> None:

@@ -65,7 +65,7 @@ def set_up(
 
     if on_hold:
         hold_namespace(path)
-    return bridging.connect(held, path, wishes), str(path)
+    return bridging.connect(held, path, wishes, on_hold=on_hold), str(path)
 
 
 @contextlib.contextmanager
@@ -84,9 +84,16 @@ def reserved_ports(held: LockedContainer) -> Iterator[tuple[int, ...]]:
 
 
 def release(held: LockedContainer) -> None:
-    """End the hold of `set_up`; none is fine. (The kernel ends it by itself after a while.)"""
+    """End what holds the container's connections, in its namespace and on this host; none is fine.
+
+    Both last until its sockets are there again: would an attempt that was killed be taken down without them, its peers
+    were told that nobody is there. (The kernel ends both by itself after a while.)
+    """
     if held.config.networks and held.state.netns:
+        from libpod.container_internal import bridging
+
         release_namespace(Path(held.state.netns))
+        bridging.holds_of(held.services).release(held.id)
 
 
 def tear_down(held: LockedContainer) -> None:

@@ -102,7 +102,8 @@ def wake(held: LockedContainer, images: Path, options: RestoreOptions, timeline:
             with timeline.phase(WAKING), criu_options.told(held, *unsaid):
                 launched = launch.go()
             took = timeline.total - began
-            networking.release(held)
+            if options.tcp_established:
+                networking.release(held)
         restore_log = str(bundle.directory / members.RESTORE_LOG) if options.keep else ""
         held.update(**pids_of(launched), **woken_fields(held), restore_log=restore_log)
     except BaseException as error:

@@ -130,6 +130,7 @@ def settle_restore(held: LockedContainer) -> None:
         if not runtime.has_started(bundle):
             return  # it was a plain start that was interrupted: nothing of the checkpoint runs
         held.update(**pids_of(found), **woken_fields(held))
+        networking.release(held)
         logger.warning("container %s: its restore was interrupted at the end; it runs", held.name)
     if held.state.restored and held.status is ContainerStatus.RUNNING:
         for name in CONSUMED:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import libpod
+from libpod.checkpoint.criu import find_criu
+from libpod.container_internal import checkpointing, restoring
+from libpod.linux.namespaces import run_in_netns
+from libpod.linux.nft import run_nft
 from tests.engines import Engine, until
 from tests.network.conftest import Machine, cable
+from tests.runtime.moves import kill_at
 from tests.runtime.test_networks import address_of
 
 pytestmark = [pytest.mark.root, pytest.mark.network, pytest.mark.criu]
@@ -134,3 +140,147 @@ def test_connections_are_closed_on_demand(runtime, host, web, tmp_path):
     assert not (directory / "criu.conf").exists()
     assert "org.criu.config" not in (directory / "config.json").read_text()
     host.do(lambda: twin.remove(force=True, timeout=0))
+
+
+# ---- what is kept of address and MAC: podman's issue 16666 ----------------------------------------------------------
+
+STATIC = {"ip": "10.77.5.5", "mac_address": "02:00:00:00:05:05"}
+IP, MAC = "ignore_static_ip", "ignore_static_mac"
+
+
+@pytest.mark.parametrize(
+    ("made_with", "restored_with", "keeps"),
+    [
+        ({}, {}, {"ip", "mac"}),
+        ({}, {IP: True}, {"mac"}),
+        ({}, {MAC: True}, {"ip"}),
+        ({}, {"name": "copy"}, set()),
+        (STATIC, {}, {"ip", "mac"}),
+        (STATIC, {IP: True, MAC: True}, set()),
+        (STATIC, {"name": "copy"}, {"ip", "mac"}),
+        (STATIC, {"name": "copy", IP: True}, {"mac"}),
+        (STATIC, {"name": "copy", MAC: True}, {"ip"}),
+    ],
+    ids=lambda value: "-".join(sorted(value)) or "none",
+)
+def test_an_import_keeps_what_it_should(runtime, host, tmp_path, made_with, restored_with, keeps):
+    web = host.do(lambda: runtime.run("bb:1", "sleep", "1000", name="web", **made_with))
+    # Takes the next address, so that one that is chosen anew is another than before.
+    other = host.do(lambda: runtime.run("bb:1", "sleep", "1000"))
+    before = {"ip": address_of(web), "mac": mac_of(web)}
+    host.do(lambda: runtime.checkpoint("web", export=tmp_path / "c.tar"))
+    host.do(web.remove)
+    found = host.do(lambda: runtime.restore(import_=tmp_path / "c.tar", **restored_with))
+    after = {"ip": address_of(found), "mac": mac_of(found)}
+    assert {key for key in before if before[key] == after[key]} == keeps
+    assert after["ip"] in found.run("ip", "addr").stdout.decode()
+    assert after["mac"] in found.run("ip", "link").stdout.decode()
+    host.do(lambda: found.restart(timeout=0))
+    if made_with:
+        assert {"ip": address_of(found), "mac": mac_of(found)} == before, "the record was not changed"
+    for container in (found, other):
+        host.do(lambda container=container: container.remove(force=True, timeout=0))
+    assert host.links() == {"lo"}
+
+
+def test_what_a_copy_cannot_have_is_refused_with_the_owner_and_leaves_nothing(runtime, host, tmp_path):
+    web = host.do(lambda: runtime.run("bb:1", *ECHO, name="web", publish=["8080:80"], ip="10.77.5.5"))
+    host.do(lambda: runtime.checkpoint("web", export=tmp_path / "c.tar", leave_running=True))
+    with pytest.raises(libpod.RestoreError, match="8080/tcp is in use by container web"):
+        host.do(lambda: runtime.restore(import_=tmp_path / "c.tar", name="copy", ignore_static_ip=True))
+    with pytest.raises(libpod.RestoreError, match=r"10\.77\.5\.5"):
+        host.do(lambda: runtime.restore(import_=tmp_path / "c.tar", name="copy", publish=["8081:80"]))
+    assert [item.name for item in runtime.containers()] == ["web"]
+    assert {claim.owner for claim in runtime._services.state.claims()} == {web.id}
+    with connected(host, "127.0.0.1", 8080) as client:
+        assert echoes(client, b"undisturbed")
+    host.do(lambda: web.remove(force=True, timeout=0))
+    assert host.links() == {"lo"}
+
+
+def test_ports_come_with_an_import_or_are_changed_by_it(runtime, host, web, tmp_path):
+    host.do(lambda: runtime.checkpoint("web", export=tmp_path / "c.tar"))
+    host.do(web.remove)
+    same = host.do(lambda: runtime.restore(import_=tmp_path / "c.tar"))
+    with connected(host, "127.0.0.1", 8080) as client:
+        assert echoes(client, b"same")
+    host.do(lambda: same.remove(force=True, timeout=0))
+    other = host.do(lambda: runtime.restore(import_=tmp_path / "c.tar", publish=["127.0.0.1:8085:80"]))
+    with connected(host, "127.0.0.1", 8085) as client:
+        assert echoes(client, b"other")
+    assert not host.reaches("127.0.0.1", 8080)
+    assert [item.ports[0].host_port for item in runtime.containers()] == [8085]
+    host.do(lambda: other.remove(force=True, timeout=0))
+
+
+# ---- never left blocked ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verb", "phase", "delay"),
+    [
+        ("checkpoint", checkpointing.FREEZING, None),
+        ("checkpoint", checkpointing.FREEZING, 0.05),
+        ("checkpoint", checkpointing.RELEASING, None),
+        ("restore", restoring.PREPARING, None),
+        ("restore", restoring.WAKING, None),
+        ("restore", restoring.WAKING, 0.05),
+    ],
+    ids=lambda value: str(value).split()[0],
+)
+def test_a_connection_outlives_a_kill_in_the_middle(engine, host, verb, phase, delay):
+    with engine.runtime() as runtime:
+        host.do(lambda: runtime.run("bb:1", *ECHO, name="web", publish=["8080:80"]))
+        client = connected(host, "127.0.0.1", 8080)
+        assert echoes(client, b"before")
+        if verb == "restore":
+            host.do(lambda: runtime.checkpoint("web", tcp_established=True))
+    with client:
+        host.do(lambda: kill_at(engine, verb, phase, delay=delay, container="web", tcp_established=True))
+        client.sendall(b"meanwhile")
+        runtime = host.do(engine.runtime)
+        web = runtime.container("web")
+        if web.status() is not libpod.ContainerStatus.RUNNING:
+            host.do(lambda: runtime.restore("web", tcp_established=True))
+        client.settimeout(60)
+        assert client.recv(9) == b"meanwhile"
+        assert echoes(client, b"after")
+        assert "hold" not in host.ruleset()
+        assert "hold" not in run_in_netns(Path(web.state().netns), lambda: run_nft("list ruleset\n"))
+        host.do(lambda: web.remove(force=True, timeout=0))
+        runtime.close()
+    assert host.links() == {"lo"}
+    assert host.ruleset() == ""
+
+
+def test_a_connection_outlives_a_criu_that_is_killed(engine, host, tmp_path):
+    """Where it was killed decides whether the container lives; nobody is kept from it in either case."""
+    real = find_criu()
+    wrapper = tmp_path / "criu"
+    wrapper.write_text(
+        f"""#!/bin/sh
+case "$*" in *swrk*) ;; *) exec {real} "$@" ;; esac
+{real} "$@" & dump=$!
+( while kill -0 $dump 2> /dev/null; do
+    if ls {engine.root}/overlay-containers/*/userdata/checkpoint/core-* > /dev/null 2>&1; then kill -9 $dump; fi
+  done ) &
+wait $dump
+"""
+    )
+    wrapper.chmod(0o755)
+    with engine.runtime(criu_path=str(wrapper)) as runtime:
+        web = host.do(lambda: runtime.run("bb:1", *ECHO, name="web", publish=["8080:80"]))
+        with connected(host, "127.0.0.1", 8080) as client:
+            assert echoes(client, b"before")
+            with pytest.raises(libpod.CheckpointError):
+                host.do(lambda: runtime.checkpoint("web", tcp_established=True))
+            if web.status() is libpod.ContainerStatus.RUNNING:
+                client.settimeout(60)
+                assert echoes(client, b"after")
+            else:
+                host.do(web.start)
+        host.do(lambda: web.restart(timeout=0))
+        with connected(host, "127.0.0.1", 8080) as client:
+            assert echoes(client, b"again")
+        assert "hold" not in host.ruleset()
+        host.do(lambda: web.remove(force=True, timeout=0))
