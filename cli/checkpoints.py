@@ -80,6 +80,10 @@ def tree(found: CheckpointInspection) -> Iterator[str]:
     for name, volume in found.volumes.items():
         yield from _content(f"volume {name}", volume)
     yield from _content("/dev/shm", found.shm)
+    if found.fitness is not None:
+        yield f"├── on this host: {'it can be woken' if found.fitness.fit else 'it cannot be woken'}"
+        for finding in found.fitness.findings:
+            yield f"│   {finding}"
     yield f"├── mounts: {len(found.mounts)}, {sum(mount.external for mount in found.mounts)} made by the engine"
     yield f"└── processes: {len(found.processes)}, {size(found.memory)} of memory"
     yield from _processes(found)

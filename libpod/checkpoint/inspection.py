@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from libpod.checkpoint.fitness import FitnessReport
 from libpod.checkpoint.statistics import DumpStatistics
 
 
@@ -128,8 +129,8 @@ class CheckpointInspection:
     statistics: DumpStatistics | None
     ignored: tuple[str, ...]
     """Members that no engine we know gives."""
-    fitness: Any = None
-    """What stands in the way of waking it on this host, when that was asked."""
+    fitness: FitnessReport | None = None
+    """What stands in the way of waking it on this host, and what it would lose."""
 
     @property
     def memory(self) -> int:
@@ -139,7 +140,9 @@ class CheckpointInspection:
     def to_document(self) -> dict[str, Any]:
         """The same as JSON values."""
         document: dict[str, Any] = attrs.asdict(self, value_serializer=_plain)
-        return {key: value for key, value in document.items() if value is not None}
+        if self.fitness is not None:
+            document["fitness"] = self.fitness.to_document()
+        return document
 
 
 def _plain(_: object, __: object, value: Any) -> Any:

@@ -76,6 +76,17 @@ def test_an_archive_tells_what_it_holds(runtime, server, archive):
     assert found.ignored == ()
 
 
+def test_it_says_whether_this_host_can_wake_it(runtime, server, archive):
+    there = runtime.inspect_checkpoint(archive)
+    assert there.fitness is not None
+    assert not there.fitness.fit, "the container is here already"
+    server.remove(force=True, timeout=0)
+    runtime.volume("vol").remove()
+    found = runtime.inspect_checkpoint(archive)
+    assert found.fitness.fit, found.fitness.findings
+    assert found.to_document()["fitness"]["fit"] is True
+
+
 def test_sockets_are_seen(runtime, archive):
     found = runtime.inspect_checkpoint(archive)
     (web,) = [file for file in named(found, "httpd").files if file.is_socket]
