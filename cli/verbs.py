@@ -138,7 +138,10 @@ TABLE: dict[str, tuple[str, str]] = {
     "pod unpause": ("pods", "Let the members of pods go on"),
     "system check": ("upkeep", "Look for leftovers and damage"),
     "system locks": ("upkeep", "Show who holds locks, and locks that several objects share"),
-    "system migrate": ("upkeep", "Bring records in line with directories that were moved, or with another OCI runtime"),
+    "system migrate": (
+        "upkeep",
+        "Bring records in line with directories that were moved, or with another OCI runtime",
+    ),
     "system renumber": ("upkeep", "Give all objects new locks"),
     "system reset": ("upkeep", "Remove all containers, pods, volumes and networks of this engine"),
     "volume create": ("volumes", "Make a volume"),

@@ -436,9 +436,7 @@ class Runtime:
 
         return runtime_networks.networks(self._services, *filters)
 
-    def remove_network(
-        self, name_or_id: str, *, force: bool = False, timeout: float | None = None
-    ) -> None:
+    def remove_network(self, name_or_id: str, *, force: bool = False, timeout: float | None = None) -> None:
         """See `Network.remove`."""
         self.network(name_or_id).remove(force=force, timeout=timeout)
 

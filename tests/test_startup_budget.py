@@ -112,7 +112,9 @@ def test_opening_an_engine_and_listing_loads_nothing_that_makes_or_moves(
 ) -> None:
     runtime.create(IMAGE, "true", network="none")
     loaded = loaded_by(f"{OPENED}; assert runtime.containers()", str(engine.root), str(engine.runroot))
-    assert not forbidden(loaded, NEVER | OF_MAKING | OF_MOVING | {"libpod.oci.conmon", "libpod.storage.store"})
+    assert not forbidden(
+        loaded, NEVER | OF_MAKING | OF_MOVING | {"libpod.oci.conmon", "libpod.storage.store"}
+    )
 
 
 @pytest.mark.root

@@ -35,7 +35,9 @@ def parse_signal(text: str | int) -> int:
     try:
         return int(signal.Signals[f"SIG{name}"])
     except KeyError:
-        raise InvalidArgumentError(f'"{text}" is not a signal', resolution="use a name such as TERM or a number") from None
+        raise InvalidArgumentError(
+            f'"{text}" is not a signal', resolution="use a name such as TERM or a number"
+        ) from None
 
 
 def signal_name(number: int) -> str:

@@ -43,7 +43,9 @@ class ContainerStatus(enum.IntEnum):
                 return status
         if word == "configured":
             return cls.CONFIGURED
-        raise InvalidArgumentError(f'"{word}" is not a container state', resolution=f"use one of {', '.join(_WORDS.values())}")
+        raise InvalidArgumentError(
+            f'"{word}" is not a container state', resolution=f"use one of {', '.join(_WORDS.values())}"
+        )
 
 
 _WORDS = {

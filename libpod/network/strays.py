@@ -36,8 +36,8 @@ def find(
     live: Collection[str],
     expected: Collection[str],
 ) -> list[Stray]:
-    """The strays in a listing; *expected* are the names of the links that living containers may have, *named* the ids that
-    the name server knows on each network."""
+    """The strays in a listing; *expected* are the names of the links that living containers may have, *named* the ids
+    that the name server knows on each network."""
     found: dict[Stray, None] = {}
     ports = {link.master for link in links if link.master}
     marks = set()

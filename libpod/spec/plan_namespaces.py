@@ -69,7 +69,11 @@ def plan_namespaces(
     owners: dict[str, ContainerConfig] = {}
     for namespace in _ORDER:
         mode = asked[namespace]
-        if namespace == "user" and mode.kind is NamespaceKind.DEFAULT and (options.uid_map or options.gid_map):
+        if (
+            namespace == "user"
+            and mode.kind is NamespaceKind.DEFAULT
+            and (options.uid_map or options.gid_map)
+        ):
             mode = NamespaceMode(NamespaceKind.PRIVATE)
         if mode.kind is NamespaceKind.DEFAULT:
             mode = NamespaceMode(NamespaceKind.POD) if _pod_shares(around, namespace) else defaults[namespace]

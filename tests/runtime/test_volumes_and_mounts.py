@@ -133,7 +133,12 @@ def test_a_precreate_hook_changes_the_specification(engine, runtime, tmp_path):
     hook.chmod(0o755)
     hooks = tmp_path / "hooks"
     hooks.mkdir()
-    document = {"version": "1.0.0", "hook": {"path": str(hook)}, "when": {"always": True}, "stages": ["precreate"]}
+    document = {
+        "version": "1.0.0",
+        "hook": {"path": str(hook)},
+        "when": {"always": True},
+        "stages": ["precreate"],
+    }
     (hooks / "filter.json").write_text(json.dumps(document))
     with engine.runtime(hooks_dirs=(str(hooks),)) as hooked:
         assert output(hooked, "echo $TERM") == "hooked"
