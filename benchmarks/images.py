@@ -33,14 +33,8 @@ def chapter(hosts: Hosts, rounds: int, *, count: int = 200) -> list[Comparison]:
             f"images with {count} images, as a whole process",
             lambda: hosts.libpod("images"),
             lambda: hosts.podman("images"),
-            rounds=rounds * 2,
-            target=0.5,
-        ),
-        compare(
-            f"images --format json with {count} images, as a whole process",
-            lambda: hosts.libpod("images", "--format", "json"),
-            lambda: hosts.podman("images", "--format", "json"),
             rounds=rounds,
+            target=0.5,
         ),
     ]
     with hosts.runtime() as runtime:

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -74,6 +75,9 @@ with libpod.Runtime(root, runroot, events_backend="none") as runtime:
 """
 
 
+VANISHED = re.compile("not known|does not exist|no such file")
+
+
 @attrs.define
 class Weather:
     """What a storm did."""
@@ -112,7 +116,7 @@ class Others:
                 env={**os.environ, **self.environment(program)},
             )  # fmt: skip
             # podman lists all images and then looks at each; one that anybody removes in between is an error to it.
-            if done.returncode == 0 or "not known" not in done.stderr or words[0] not in ("rmi", "images"):
+            if done.returncode == 0 or words[0] not in ("rmi", "images") or not VANISHED.search(done.stderr):
                 break
         assert done.returncode == 0, f"{program} {' '.join(words)}: {done.stderr}"
         return done.stdout.strip()
@@ -143,7 +147,10 @@ def storm(engine: Engine, directory: Path, seconds: float, *, seed: int = 1) -> 
         others.run(program, "create", "--name", name, "--network", "none", "localhost/keep:1", "true")
         place = others.run(program, "mount", name)
         Path(place, "theirs").write_text(f"{number}\n")
-        assert others.run(program, "diff", name) == "A /theirs"
+        found = others.run(program, "diff", name)
+        # A podman that ends with an outdated view of the mounts takes the driver's home, and all mounts, from the others.
+        if os.path.ismount(place):
+            assert found == "A /theirs", f"{program} diff {name} at {place}: {found!r}"
         others.run(program, "commit", "-q", name, f"localhost/{name}:{number}")
         others.run(program, "umount", name)
         others.run(program, "rm", name)
