@@ -148,7 +148,7 @@ def storm(engine: Engine, directory: Path, seconds: float, *, seed: int = 1) -> 
         place = others.run(program, "mount", name)
         Path(place, "theirs").write_text(f"{number}\n")
         found = others.run(program, "diff", name)
-        # A podman that ends with an outdated view of the mounts takes the driver's home, and all mounts, from the others.
+        # A podman that ends with an outdated view takes the driver's home, and all mounts, away from the others.
         if os.path.ismount(place):
             assert found == "A /theirs", f"{program} diff {name} at {place}: {found!r}"
         others.run(program, "commit", "-q", name, f"localhost/{name}:{number}")
