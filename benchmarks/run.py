@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from benchmarks import crowd, hosts, images, life, migrate, startup
+from benchmarks import crowd, hosts, images, life, migrate, network, startup
 from benchmarks.measure import HEADING
 
 CHAPTERS = {
@@ -15,6 +15,7 @@ CHAPTERS = {
     "crowd": crowd.chapter,
     "migrate": migrate.chapter,
     "images": images.chapter,
+    "network": network.chapter,
 }
 
 

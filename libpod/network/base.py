@@ -40,15 +40,14 @@ import abc
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-import attrs
+import msgspec
 
 from libpod.model.container_config import PortMapping
 from libpod.network.definitions import NetworkDefinition
 from libpod.network.status import NetworkStatus
 
 
-@attrs.frozen(kw_only=True)
-class NetworkAttachment:
+class NetworkAttachment(msgspec.Struct, frozen=True, kw_only=True):
     """One interface of a container on one network."""
 
     definition: NetworkDefinition
@@ -66,8 +65,7 @@ class NetworkAttachment:
         return self.definition.name
 
 
-@attrs.frozen(kw_only=True)
-class ContainerNetwork:
+class ContainerNetwork(msgspec.Struct, frozen=True, kw_only=True):
     """All that a driver needs to know about a container."""
 
     container_id: str
@@ -81,8 +79,7 @@ class ContainerNetwork:
     """Where a DNS server of the networks sends what it does not know; empty for the host's own."""
 
 
-@attrs.frozen(kw_only=True, order=True)
-class Stray:
+class Stray(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """Something of ours in the kernel or on disk that belongs to no container that lives."""
 
     kind: str

@@ -21,13 +21,13 @@ Covers: netavark src/network/bridge.rs, vlan.rs, src/commands/setup.rs, teardown
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from libpod.define.errors import NetworkError, short
+from libpod.linux.digest import sha256
 from libpod.linux.file_locks import locked_file
 from libpod.linux.links import links as host_links
 from libpod.linux.namespaces import opened_namespace
@@ -52,7 +52,7 @@ class BridgeBackend(NetworkBackend):
     def __init__(self, run_directory: Path, *, aardvark: str | None = None) -> None:
         """*aardvark* is the program that serves names (`aardvark.find_aardvark`), None for no DNS."""
         # Resolved, since /var/run and /run are one directory and must be one owner.
-        digest = hashlib.sha256(os.fsencode(os.path.realpath(run_directory))).hexdigest()
+        digest = sha256(os.fsencode(os.path.realpath(run_directory))).hex()
         self.owner = digest[:8]
         self.group = int(digest[:8], 16) >> 1 | 1
         self.firewall = Firewall(f"libpod_{self.owner}")

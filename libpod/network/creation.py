@@ -11,7 +11,7 @@ libnetwork/internal/util (bridge.go, create.go, validate.go)
 from __future__ import annotations
 
 import ipaddress
-import secrets
+import os
 from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
@@ -279,7 +279,7 @@ def _free_ipv6(taken: Iterable[Network]) -> ipaddress.IPv6Network:
     """A random unique local subnet (RFC 4193)."""
     taken = list(taken)
     while True:
-        prefix = b"\xfd" + secrets.token_bytes(7) + bytes(8)
+        prefix = b"\xfd" + os.urandom(7) + bytes(8)
         candidate = ipaddress.IPv6Network((prefix, 64))
         if not occupied.collides(candidate, taken):
             return candidate

@@ -13,7 +13,6 @@ Covers: container-libs common/libnetwork/types/network.go, netavark/config.go (l
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import ipaddress
 import os
 from collections.abc import Callable, Sequence
@@ -29,6 +28,7 @@ from libpod.define.errors import (
     NetworkInUseError,
     NoSuchNetworkError,
 )
+from libpod.linux.digest import sha256
 from libpod.linux.file_locks import locked_file
 from libpod.linux.files import sync_directory, write_atomic
 
@@ -129,7 +129,7 @@ _ALWAYS = frozenset(
 
 def network_id(name: str) -> str:
     """The id of the network called *name*, as podman derives it."""
-    return hashlib.sha256(name.encode()).hexdigest()
+    return sha256(name.encode()).hex()
 
 
 def definition_document(definition: NetworkDefinition) -> dict[str, Any]:

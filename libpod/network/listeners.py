@@ -25,7 +25,6 @@ import contextlib
 import errno
 import os
 import resource
-import secrets
 import socket
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -90,7 +89,9 @@ def with_host_ports(
 def _with_free_port(mapping: PortMapping, busy: dict[PortClaim, str]) -> PortMapping:
     room = _LAST - _FIRST + 1 - mapping.range
     for _ in range(_ATTEMPTS if room > 0 else 0):
-        candidate = msgspec.structs.replace(mapping, host_port=_FIRST + secrets.randbelow(room + 1))
+        candidate = msgspec.structs.replace(
+            mapping, host_port=_FIRST + int.from_bytes(os.urandom(4), "little") % (room + 1)
+        )
         if first_conflict(claims_of([candidate]), busy) is not None:
             continue
         try:

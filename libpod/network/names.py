@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-import attrs
+import msgspec
 
 from libpod.define.errors import short
 from libpod.network.definitions import NetworkDefinition
@@ -19,14 +19,13 @@ from libpod.network.status import NetworkStatus
 from libpod.network.texts import HostEntry
 
 
-@attrs.frozen(kw_only=True)
-class Neighbour:
+class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
     """A container that is connected now: what others may need to find it."""
 
     container_id: str
     name: str
     status: NetworkStatus
-    aliases: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    aliases: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     """Network → further names of the container there."""
 
 

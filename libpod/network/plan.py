@@ -6,14 +6,14 @@ tear-down needs no record of what a set-up did, and two installations on one hos
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import re
 from collections.abc import Collection, Sequence
 
-import attrs
+import msgspec
 
 from libpod.define.errors import InvalidArgumentError, NotSupportedError, short
+from libpod.linux.digest import sha256
 from libpod.network.base import ContainerNetwork, NetworkAttachment
 from libpod.network.definitions import BRIDGE, NetworkDefinition
 from libpod.network.ports import merged
@@ -24,8 +24,7 @@ _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _INTERFACE = re.compile(r"[^\s/:]{1,15}")
 
 
-@attrs.frozen(kw_only=True)
-class PlannedRoute:
+class PlannedRoute(msgspec.Struct, frozen=True, kw_only=True):
     """A route inside the namespace; `destination` "default" or a network, `gateway` "" for none."""
 
     destination: str
@@ -35,8 +34,7 @@ class PlannedRoute:
     kind: str = "unicast"
 
 
-@attrs.frozen(kw_only=True)
-class PlannedLink:
+class PlannedLink(msgspec.Struct, frozen=True, kw_only=True):
     """One interface: what is made on the host and what inside."""
 
     attachment: NetworkAttachment
@@ -193,4 +191,4 @@ def _version(address: str) -> int:
 
 
 def _digest(*words: str) -> bytes:
-    return hashlib.sha256("\0".join(words).encode()).digest()
+    return sha256("\0".join(words).encode())

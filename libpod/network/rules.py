@@ -28,7 +28,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Sequence
 
-import attrs
+import msgspec
 
 from libpod.model.container_config import PortMapping
 from libpod.network.definitions import NetworkDefinition
@@ -42,15 +42,24 @@ NETWORK_COMMENT = "network "
 _ID_LENGTH = 16
 
 
-@attrs.frozen(kw_only=True)
-class Published:
-    """One element of a map: a host port, where it leads, and the container that owns it."""
+class Published(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One element of a map: a host port, where it leads, and the container that owns it. Whose it is makes no other."""
 
     map: str
     claim: PortClaim
     address: str
     port: int
-    owner: str = attrs.field(eq=False, default="")
+    owner: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Published) and self._place == other._place
+
+    def __hash__(self) -> int:
+        return hash(self._place)
+
+    @property
+    def _place(self) -> tuple[object, ...]:
+        return self.map, self.claim, self.address, self.port
 
     @property
     def key(self) -> str:
