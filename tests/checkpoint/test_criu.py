@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from pathlib import Path
 
 import pytest
@@ -150,7 +149,9 @@ def test_a_missing_feature_is_named(tmp_path: Path) -> None:
 def test_a_trial_dump_is_made_where_check_is_known_to_be_wrong(
     kernel: str, probes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(platform, "release", lambda: kernel)
+    uname = os.uname()
+    shown = os.uname_result((uname.sysname, uname.nodename, kernel, uname.version, uname.machine))
+    monkeypatch.setattr(os, "uname", lambda: shown)
     monkeypatch.setattr(criu, "probe_dump", lambda path: "a socket cannot be dumped")
     assert (criu_status(fake(tmp_path / "c", version="4.1.1")).problem is not None) is probes
     assert criu_status(fake(tmp_path / "d", version="4.2")).problem is None
