@@ -147,6 +147,7 @@ def test_the_exit_command_loads_what_an_ended_container_needs(
         "import json, os, sys\n"
         "_, _, _, program, *words = sys.argv\n"
         "sys.argv = ['-c', *words]\n"
+        "os._exit = sys.exit\n"
         "try:\n"
         "    exec(program)\n"
         "finally:\n"

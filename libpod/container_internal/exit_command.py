@@ -15,9 +15,8 @@ from pathlib import Path
 
 from libpod.config import RuntimeConfig
 
-START = (
-    "import sys; sys.path += sys.argv.pop(1).split(':'); from libpod.clean_up import main; sys.exit(main())"
-)
+START = "import os, sys; sys.path += sys.argv.pop(1).split(':'); from libpod.clean_up import main; os._exit(main())"
+"""It leaves without taking the interpreter apart, which would be a fifth of its work."""
 _PACKAGE_PARENT = str(Path(__file__).resolve().parent.parent.parent)
 _STANDARD_LIBRARY = os.path.dirname(os.__file__)
 INHERITED = ("CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF", "LIBPOD_CRIU")

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from libpod.checkpoint import documents, members
-from libpod.container_internal import generated_files
 from libpod.container_internal.held import LockedContainer
 from libpod.define.errors import NetworkError
 from libpod.linux import namespaces
@@ -99,6 +98,8 @@ def release(held: LockedContainer) -> None:
 def tear_down(held: LockedContainer) -> None:
     """Take the namespace and what hangs on it away, and note it; nothing there is fine."""
     if held.config.net_ns_ctr:
+        from libpod.container_internal import generated_files
+
         generated_files.forget_guest(held.services, held.config)
     if not owns_namespace(held.config):
         return
