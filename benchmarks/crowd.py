@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import libpod
 from benchmarks.hosts import IMAGE, Hosts
 from benchmarks.measure import Comparison, compare, measured, timed
@@ -9,8 +11,8 @@ from benchmarks.measure import Comparison, compare, measured, timed
 LOOK_UPS = 100
 
 
-def chapter(hosts: Hosts, rounds: int, *, count: int = 1000, multitude: int = 10_000) -> list[Comparison]:
-    """All rows; podman's own thousand take the better part of a minute to make, our ten thousand several."""
+def chapter(hosts: Hosts, rounds: int, *, count: int = 1000, multitude: int = 10_000) -> Iterator[Comparison]:
+    """All rows, as they come; podman's own thousand take a minute to make, our ten thousand several."""
     with hosts.runtime() as runtime, hosts.service() as client:
         ids = [
             runtime.create(IMAGE, "true", network="none", name=f"crowd{number}").id for number in range(count)
@@ -27,54 +29,52 @@ def chapter(hosts: Hosts, rounds: int, *, count: int = 1000, multitude: int = 10
                 for item in runtime.containers()
             ]
 
-        rows = [
-            compare(
-                f"list {count} in the library",
-                listed,
-                lambda: hosts.podman("ps", "-a"),
-                rounds=rounds,
-                rival="podman ps -a",
-                target=1 / 25,
-            ),
-            compare(
-                f"list {count} in the library",
-                listed,
-                lambda: client.containers.list(all=True),
-                rounds=rounds,
-                rival="podman-py containers.list(all=True)",
-                target=1 / 20,
-            ),
-            compare(
-                f"libpod ps -a of {count} as a whole process",
-                lambda: hosts.libpod("ps", "-a"),
-                lambda: hosts.podman("ps", "-a"),
-                rounds=rounds,
-                rival="podman ps -a",
-                target=1 / 4,
-            ),
-            compare(
-                f"look one up among {count} by name, id, prefix; ×{LOOK_UPS}",
-                lambda: _look_up(runtime, ("crowd7", middle, middle[:12])),
-                lambda: [
-                    client.containers.exists(word)
-                    for word in ("crowd7", their_middle, their_middle[:12])
-                    for _ in range(LOOK_UPS)
-                ],
-                rounds=rounds,
-                rival="podman-py containers.exists",
-                target=1 / 15,
-            ),
-            compare(
-                f"create + remove among {count}",
-                lambda: runtime.create(IMAGE, "true", network="none").remove(),
-                lambda: client.containers.create(IMAGE, ["true"], network_mode="none").remove(),
-                rounds=rounds * 3,
-                rival="podman-py create, remove",
-                target=0.35,
-            ),
-        ]
+        yield compare(
+            f"list {count} in the library",
+            listed,
+            lambda: hosts.podman("ps", "-a"),
+            rounds=rounds,
+            rival="podman ps -a",
+            target=1 / 25,
+        )
+        yield compare(
+            f"list {count} in the library",
+            listed,
+            lambda: client.containers.list(all=True),
+            rounds=rounds,
+            rival="podman-py containers.list(all=True)",
+            target=1 / 20,
+        )
+        yield compare(
+            f"libpod ps -a of {count} as a whole process",
+            lambda: hosts.libpod("ps", "-a"),
+            lambda: hosts.podman("ps", "-a"),
+            rounds=rounds,
+            rival="podman ps -a",
+            target=1 / 4,
+        )
+        yield compare(
+            f"look one up among {count} by name, id, prefix; ×{LOOK_UPS}",
+            lambda: _look_up(runtime, ("crowd7", middle, middle[:12])),
+            lambda: [
+                client.containers.exists(word)
+                for word in ("crowd7", their_middle, their_middle[:12])
+                for _ in range(LOOK_UPS)
+            ],
+            rounds=rounds,
+            rival="podman-py containers.exists",
+            target=1 / 15,
+        )
+        yield compare(
+            f"create + remove among {count}",
+            lambda: runtime.create(IMAGE, "true", network="none").remove(),
+            lambda: client.containers.create(IMAGE, ["true"], network_mode="none").remove(),
+            rounds=rounds * 3,
+            rival="podman-py create, remove",
+            target=0.35,
+        )
     hosts.clear()
-    return rows + _multitude(hosts, rounds, multitude)
+    yield from _multitude(hosts, rounds, multitude)
 
 
 def _look_up(runtime: libpod.Runtime, words: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+import threading
 from pathlib import Path
 from types import TracebackType
 
@@ -49,6 +50,7 @@ class Inotify:
 
     def __init__(self) -> None:
         self._descriptor = _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify")
+        self._watches = False
 
     def __enter__(self) -> Inotify:
         return self
@@ -59,10 +61,23 @@ class Inotify:
         self.close()
 
     def close(self) -> None:
-        """Give the instance back; a second call does nothing."""
+        """Give the instance back; a second call does nothing.
+
+        close(2) of an instance that watches waits for a grace period of the kernel, ten milliseconds in which its user
+        has nothing to wait for: a thread does it.
+        """
         descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        if descriptor < 0:
+            return
+        if self._watches:
+            try:
+                threading.Thread(
+                    target=os.close, args=(descriptor,), name="inotify close", daemon=True
+                ).start()
+                return
+            except RuntimeError:
+                pass  # no thread is to be had: the interpreter ends, or the user is at a limit
+        os.close(descriptor)
 
     def fileno(self) -> int:
         """The descriptor that polls readable when there are events."""
@@ -70,7 +85,9 @@ class Inotify:
 
     def watch(self, path: Path, mask: int) -> int:
         """Watch *path*; returns the number of the watch."""
-        return _checked(_libc.inotify_add_watch(self._descriptor, os.fsencode(path), mask), str(path))
+        number = _checked(_libc.inotify_add_watch(self._descriptor, os.fsencode(path), mask), str(path))
+        self._watches = True
+        return number
 
     def unwatch(self, watch: int) -> None:
         """End a watch."""
