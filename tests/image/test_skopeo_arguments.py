@@ -159,7 +159,8 @@ def test_a_build_is_one_command_line_in_the_same_store() -> None:
     argv = build_args("buildah", STORE, Path("/ctx"), options, authfile=Path("/auth"), id_file=Path("/id"))
     assert argv == [
         "buildah", "--root", "/g", "--runroot", "/r", "--storage-driver", "overlay",
-        "--storage-opt", "overlay.mountopt=nodev", "build", "--iidfile", "/id", "--format", "oci", "--layers=true",
+        "--storage-opt", "overlay.mountopt=nodev", "build", "--force-rm", "--iidfile", "/id", "--format", "oci",
+        "--layers=true",
         "--pull-never", "--tag", "a", "--tag", "b", "--build-arg", "V=1", "--target", "final", "--runtime", "/runc",
         "--platform", "linux/arm64", "--timestamp", "0", "--authfile", "/auth", "--squash", "--tls-verify=false",
         "--jobs", "2", "/ctx",
