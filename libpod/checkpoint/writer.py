@@ -25,13 +25,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import attrs
 
@@ -49,7 +50,11 @@ from libpod.linux.files import sync_directory
 from libpod.linux.openat import open_strict
 from libpod.linux.writeback import begin_writeback
 
-_BUFFER = 1 << 20
+_PIECE = 1 << 16
+"""What the kernel gets at a time: larger writes take large folios, which a virtual machine may have given back to its
+host. Packing 1 GiB then costs 1.8 s of processor time instead of 0.9 s."""
+_KERNEL_COPY = 1 << 20
+"""From this size on, contents are copied by the kernel."""
 _STEP = 1 << 24
 """Bytes after which the disk gets what is written, and the caller hears of it."""
 _NO_KERNEL_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EIO)
@@ -134,7 +139,7 @@ class ArchiveWriter:
             descriptor, name = _unnamed_or_temporary(target)
         except OSError as error:
             raise HostError(f"the archive {target} cannot be written: {error.strerror}") from error
-        raw = os.fdopen(descriptor, "wb", buffering=_BUFFER)
+        raw = io.BufferedWriter(_PiecewiseFile(descriptor, "wb"), _PIECE)
         try:
             os.fchmod(descriptor, 0o600)
             return cls(target, raw, name, CompressedOutput(raw, compression, threads=threads), progress)
@@ -251,7 +256,7 @@ class ArchiveWriter:
 
     def copy_from(self, descriptor: int, size: int, /) -> int:
         """*size* bytes of a file; by the kernel alone when nothing is compressed. Returns how many are missing."""
-        if self._output.kind is CompressionKind.NONE and size >= _BUFFER:
+        if self._output.kind is CompressionKind.NONE and size >= _KERNEL_COPY:
             size = self._copy_in_kernel(descriptor, size)
             if size == 0:
                 return 0
@@ -362,6 +367,17 @@ class ArchiveWriter:
         return HostError(
             f"the archive {self._target} cannot be written: {error.strerror}", resolution=resolution
         )
+
+
+class _PiecewiseFile(io.FileIO):
+    """A file that is written in small pieces, however much comes at once."""
+
+    def write(self, data: Any, /) -> int:
+        view = memoryview(data)
+        done = 0
+        while done < len(view):
+            done += super().write(view[done : done + _PIECE]) or 0
+        return done
 
 
 def _unnamed_or_temporary(target: Path) -> tuple[int, Path | None]:
