@@ -358,7 +358,11 @@ def _tidy(held: LockedContainer, options: CheckpointOptions) -> None:
         for name in (members.DUMP_LOG, members.STATS_DUMP):
             (directory / name).unlink(missing_ok=True)
     if options.moves and not options.keep and not options.pre_checkpoint:
-        remove_tree(directory / members.CHECKPOINT_DIR)
+        images = directory / members.CHECKPOINT_DIR
+        # CRIU takes a directory without its inventory for no checkpoint: killed in the middle, half the images must
+        # not look as if the container could be restored from them.
+        (images / members.INVENTORY).unlink(missing_ok=True)
+        remove_tree(images)
 
 
 def _log_of(bundle: Bundle, options: CheckpointOptions) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -71,6 +72,16 @@ class Podman:
         return Path(f"/proc/{pid}/root{path}")
 
 
+def at_work(base: Path) -> bool:
+    """Whether a process of this podman's is left: a conmon, or the clean-up that a conmon starts."""
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = process.read_bytes()
+            if f"{base}/".encode() in words and (b"conmon" in words or b"cleanup" in words):
+                return True
+    return False
+
+
 @pytest.fixture(scope="module")
 def podman() -> Iterator[Podman]:
     # Paths of sockets below are short of bytes, pytest's own temporary directories are long.
@@ -117,6 +128,11 @@ def frozen(podman: Podman) -> Frozen:
         time.sleep(0.05)
     archive = podman.base / "podman.tar.zst"
     podman("container", "checkpoint", "--export", archive, "c")
+    # conmon starts a clean-up of podman's own, which unmounts the container under the commands below.
+    deadline = time.monotonic() + 60
+    while at_work(podman.base):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     staging = podman.base / "staging"
     staging.mkdir()
     with open_archive(archive, staging=staging) as reader:

@@ -19,6 +19,7 @@ import attrs
 import libpod
 from libpod import runtime_import
 from libpod.container_internal import checkpointing, restoring
+from libpod.image import removing
 from libpod.linux import mounts
 from tests.engines import Engine, remove_engine
 
@@ -81,6 +82,12 @@ IMPORT = Way(
     ),
 )
 WAYS = (*CHECKPOINTS, RESTORE, IMPORT)
+
+
+def forget_image(runtime: Any) -> None:
+    """Remove the checkpoint image, if there is one: the engine is shared, and a killed checkpoint may have left it."""
+    if any(IMAGE in image.names for image in runtime.images()):
+        removing.remove(runtime._services.images, IMAGE)
 
 
 def phases_in_the_product() -> set[str]:

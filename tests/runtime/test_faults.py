@@ -22,6 +22,7 @@ from tests.runtime.moves import (
     TO_IMAGE,
     WAYS,
     belongings,
+    forget_image,
     is_woken_by_itself,
     phases_in_the_product,
     small_disk,
@@ -41,18 +42,9 @@ def failing_at(wanted: str) -> Any:
     return progress
 
 
-def forget_image(runtime: Any) -> None:
-    """Remove the checkpoint image, if there is one."""
-    for image in runtime.images():
-        if IMAGE in image.names:
-            from libpod.image import removing
-
-            removing.remove(runtime._services.images, IMAGE)
-            return
-
-
 @pytest.fixture
 def counter(runtime):
+    forget_image(runtime)
     container = runtime.run("bb:1", "sh", "-c", COUNT, name="counter", network="none")
     counts_on(container, 2)
     return container
