@@ -22,9 +22,13 @@ def take_away(engine: Engine, how: str, container: libpod.Container) -> None:
     where = ["--root", str(engine.root), "--runroot", str(engine.runroot), "--storage-driver", "overlay"]
     where += ["--tmpdir", str(engine.runroot / "P"), "--runtime", "runc", "--cgroup-manager", "cgroupfs"]
     what = container.image if verb == "rmi" else container.id
-    done = subprocess.run(
-        [program, *where, verb, *options, what], capture_output=True, text=True, timeout=100, check=False
-    )
+    for _ in range(5):
+        done = subprocess.run(
+            [program, *where, verb, *options, what], capture_output=True, text=True, timeout=100, check=False
+        )
+        # podman gives up now and then on the mount of /dev/shm, which its first attempt has unmounted.
+        if "device or resource busy" not in done.stderr:
+            break
     assert done.returncode == 0, done.stderr
 
 
