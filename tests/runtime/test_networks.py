@@ -182,7 +182,8 @@ def test_a_running_container_joins_and_leaves_a_network(runtime, host, networks)
         host.do(lambda: front_network.connect(container))
     host.do(lambda: runtime.disconnect_network("podman", container))
     assert list(container.state().network_status) == ["front"]
-    assert "libpod0" not in host.links()
+    default = runtime.network("podman").inspect()["network_interface"]
+    assert default not in host.links()
     host.do(lambda: container.restart(timeout=0))
     assert list(container.state().network_status) == ["front"]
     host.do(lambda: front_network.disconnect(container))
