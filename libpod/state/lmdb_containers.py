@@ -26,23 +26,17 @@ from libpod.model.times import to_nanoseconds
 from libpod.state import keys, lookup, refusals, survival
 from libpod.state.base import Claim
 from libpod.state.lmdb_environment import Transaction
-from libpod.state.lmdb_rows import delete_under, exists, rows, tails, under
+from libpod.state.lmdb_rows import delete_under, exists, named, required, rows, tails, under
 
 
 def require(durable: Transaction, ctr_id: str) -> bytes:
     """The kept state of a container that must exist: small, and there exactly when the container is."""
-    data = durable.get(keys.CTR_KEPT + keys.encoded(ctr_id)) if keys.fits(ctr_id) else None
-    if data is None:
-        raise NoSuchContainerError(ctr_id)
-    return data
+    return required(durable, keys.CTR_KEPT, ctr_id, NoSuchContainerError)
 
 
 def config(durable: Transaction, ctr_id: str) -> ContainerConfig:
     """The configuration of a container that must exist."""
-    data = durable.get(keys.CTR + keys.encoded(ctr_id)) if keys.fits(ctr_id) else None
-    if data is None:
-        raise NoSuchContainerError(ctr_id)
-    return codec.CONTAINER_CONFIG.decode(data)
+    return codec.CONTAINER_CONFIG.decode(required(durable, keys.CTR, ctr_id, NoSuchContainerError))
 
 
 # ---- create, rewrite, remove ------------------------------------------------------------------------------------
@@ -50,7 +44,7 @@ def config(durable: Transaction, ctr_id: str) -> ContainerConfig:
 
 def owner_of_name(durable: Transaction, name: str) -> tuple[str, str] | None:
     """Kind and id of the object with that name."""
-    row = durable.get(keys.NAME + keys.encoded(name)) if keys.fits(name) else None
+    row = named(durable, keys.NAME, name)
     if row is None:
         return None
     kind, _, object_id = row.decode("utf-8", "surrogatepass").partition("/")
@@ -151,14 +145,14 @@ def release_claims(volatile: Transaction, owner: str, only: Collection[Claim] | 
 
 def _check_references(durable: Transaction, wanted: ContainerConfig) -> None:
     for dependency in wanted.all_dependencies:
-        data = durable.get(keys.CTR_SUMMARY + keys.encoded(dependency)) if keys.fits(dependency) else None
+        data = named(durable, keys.CTR_SUMMARY, dependency)
         if data is None or dependency == wanted.id:
             raise NoSuchContainerError(dependency)
         pod = codec.CONTAINER_SUMMARY.decode(data).pod
         if pod != wanted.pod:
             raise refusals.foreign_dependency(wanted, dependency, pod)
     for volume in wanted.volume_names:
-        if not keys.fits(volume) or not exists(durable, keys.VOL_KEPT + keys.encoded(volume)):
+        if named(durable, keys.VOL_KEPT, volume) is None:
             raise NoSuchVolumeError(volume)
 
 
@@ -224,10 +218,7 @@ def record_exit(durable: Transaction, ctr_id: str, record: ExitRecord) -> None:
 
 def exit_record(durable: Transaction, ctr_id: str) -> ExitRecord:
     """How it ended last."""
-    data = durable.get(keys.EXIT + keys.encoded(ctr_id)) if keys.fits(ctr_id) else None
-    if data is None:
-        raise NoSuchExitCodeError(ctr_id)
-    return codec.EXIT_RECORD.decode(data)
+    return codec.EXIT_RECORD.decode(required(durable, keys.EXIT, ctr_id, NoSuchExitCodeError))
 
 
 def prune_exits(durable: Transaction, before: str) -> int:
@@ -257,10 +248,7 @@ def add_session(volatile: Transaction, session: ExecSession) -> None:
 
 def session_of(volatile: Transaction, session_id: str) -> ExecSession:
     """A session that must exist."""
-    data = volatile.get(keys.EXEC + keys.encoded(session_id)) if keys.fits(session_id) else None
-    if data is None:
-        raise NoSuchExecSessionError(session_id)
-    return codec.EXEC_SESSION.decode(data)
+    return codec.EXEC_SESSION.decode(required(volatile, keys.EXEC, session_id, NoSuchExecSessionError))
 
 
 def save_session(volatile: Transaction, session: ExecSession) -> None:

@@ -19,41 +19,35 @@ from libpod.model.pod import PodConfig, PodState
 from libpod.model.volume import VolumeConfig, VolumeState
 from libpod.state import keys, lmdb_containers, lookup, refusals, survival
 from libpod.state.lmdb_environment import Transaction
-from libpod.state.lmdb_rows import exists, some_tails, tails, under
+from libpod.state.lmdb_rows import exists, required, some_tails, tails, under
 
 # ---- pods -------------------------------------------------------------------------------------------------------
 
 
 def pod_kept(durable: Transaction, pod_id: str) -> bytes:
     """The kept state of a pod that must exist."""
-    data = durable.get(keys.POD_KEPT + keys.encoded(pod_id)) if keys.fits(pod_id) else None
-    if data is None:
-        raise NoSuchPodError(pod_id)
-    return data
+    return required(durable, keys.POD_KEPT, pod_id, NoSuchPodError)
 
 
 def pod_config(durable: Transaction, pod_id: str) -> PodConfig:
     """The configuration of a pod that must exist."""
-    data = durable.get(keys.POD + keys.encoded(pod_id)) if keys.fits(pod_id) else None
-    if data is None:
-        raise NoSuchPodError(pod_id)
-    return codec.POD_CONFIG.decode(data)
+    return codec.POD_CONFIG.decode(required(durable, keys.POD, pod_id, NoSuchPodError))
 
 
 def add_pod(durable: Transaction, config: PodConfig, state: PodState) -> None:
     """Write the durable half of a pod without members."""
     lmdb_containers.check_free(durable, lookup.POD, config.id, config.name)
     own = keys.component(config.id)
-    for row in derived_pod(config):
-        durable.put(row, keys.POD + own if row.startswith(keys.NAME) else b"")
+    for row, value in derived_pod(config):
+        durable.put(row, value)
     durable.put(keys.POD_KEPT + own, codec.POD_STATE.encode(survival.kept_pod(state)))
     durable.put(keys.POD + own, codec.POD_CONFIG.encode(config))
 
 
-def derived_pod(config: PodConfig) -> list[bytes]:
+def derived_pod(config: PodConfig) -> list[tuple[bytes, bytes]]:
     """The rows that follow from a pod's configuration; the name's value is the key of the configuration."""
     own = keys.key(keys.POD, config.id)
-    return [keys.key(keys.NAME, config.name), keys.lock_row(config.lock_id, own)]
+    return [(keys.key(keys.NAME, config.name), own), (keys.lock_row(config.lock_id, own), b"")]
 
 
 def rewrite_pod(durable: Transaction, config: PodConfig) -> None:
@@ -64,10 +58,10 @@ def rewrite_pod(durable: Transaction, config: PodConfig) -> None:
         if owner is not None:
             raise refusals.taken(lookup.POD, config.name, owner)
     own = keys.key(keys.POD, config.id)
-    for row in derived_pod(present):
+    for row, _ in derived_pod(present):
         durable.delete(row)
-    for row in derived_pod(config):
-        durable.put(row, own if row.startswith(keys.NAME) else b"")
+    for row, value in derived_pod(config):
+        durable.put(row, value)
     durable.put(own, codec.POD_CONFIG.encode(config))
 
 
@@ -78,7 +72,7 @@ def remove_pod(durable: Transaction, pod_id: str) -> None:
     if members:
         raise InUseError("pod", present.name, members, resolution="remove its containers first")
     own = keys.component(pod_id)
-    for row in derived_pod(present):
+    for row, _ in derived_pod(present):
         durable.delete(row)
     durable.delete(keys.POD_KEPT + own)
     durable.delete(keys.POD + own)
@@ -109,18 +103,12 @@ def remove_pod_members(durable: Transaction, pod_id: str) -> list[str]:
 
 def volume_kept(durable: Transaction, name: str) -> bytes:
     """The kept state of a volume that must exist."""
-    data = durable.get(keys.VOL_KEPT + keys.encoded(name)) if keys.fits(name) else None
-    if data is None:
-        raise NoSuchVolumeError(name)
-    return data
+    return required(durable, keys.VOL_KEPT, name, NoSuchVolumeError)
 
 
 def volume_config(durable: Transaction, name: str) -> VolumeConfig:
     """The configuration of a volume that must exist."""
-    data = durable.get(keys.VOL + keys.encoded(name)) if keys.fits(name) else None
-    if data is None:
-        raise NoSuchVolumeError(name)
-    return codec.VOLUME_CONFIG.decode(data)
+    return codec.VOLUME_CONFIG.decode(required(durable, keys.VOL, name, NoSuchVolumeError))
 
 
 def add_volume(durable: Transaction, config: VolumeConfig, state: VolumeState) -> None:

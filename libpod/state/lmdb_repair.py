@@ -90,11 +90,9 @@ def corrected(durable: Transaction) -> list[str]:
             continue
         wanted.update(lmdb_containers.derived(config))
         wanted.setdefault(keys.key(keys.CTR_KEPT, config.id), b"")
-    for row, data in rows(durable, keys.POD):
+    for _, data in rows(durable, keys.POD):
         pod = codec.POD_CONFIG.decode(data)
-        wanted.update(
-            {item: row if item.startswith(keys.NAME) else b"" for item in lmdb_objects.derived_pod(pod)}
-        )
+        wanted.update(lmdb_objects.derived_pod(pod))
         wanted.setdefault(keys.key(keys.POD_KEPT, pod.id), b"")
     for row, data in rows(durable, keys.VOL):
         volume = codec.VOLUME_CONFIG.decode(data)

@@ -6,9 +6,10 @@ returns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
+from libpod.define.errors import LibpodError
 from libpod.state import keys
 from libpod.state.lmdb_environment import Transaction
 
@@ -16,6 +17,21 @@ from libpod.state.lmdb_environment import Transaction
 def exists(transaction: Transaction, key: bytes) -> bool:
     """Whether there is a row."""
     return transaction.get(key) is not None
+
+
+def named(transaction: Transaction, kind: bytes, name: str) -> bytes | None:
+    """The row of one kind that is called *name*, whatever a caller gives as a name."""
+    return transaction.get(kind + keys.encoded(name)) if keys.fits(name) else None
+
+
+def required(
+    transaction: Transaction, kind: bytes, name: str, missing: Callable[[str], LibpodError]
+) -> bytes:
+    """The row of one kind that must exist; raises *missing* of its name."""
+    data = named(transaction, kind, name)
+    if data is None:
+        raise missing(name)
+    return data
 
 
 def delete(transaction: Transaction, key: bytes) -> None:
