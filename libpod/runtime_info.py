@@ -98,8 +98,10 @@ def _oci_runtime(services: Services) -> dict[str, Any]:
 
 
 def _conmon(services: Services) -> dict[str, Any]:
-    path = next((place for place in services.config.conmon_paths if os.access(place, os.X_OK)), "")
-    if not path:
+    from libpod.linux.process import first_executable
+
+    path = first_executable(services.config.conmon_paths)
+    if path is None:
         return {"error": "conmon was not found"}
     from libpod.oci.discovery import conmon_version
 

@@ -158,12 +158,10 @@ def _identity(state: Path) -> str:
 
 def _open_runtime(config: RuntimeConfig, paths: EnginePaths, name: str) -> OciRuntime:
     from libpod.checkpoint.criu import find_criu
-    from libpod.linux.process import find_program
+    from libpod.linux.process import find_program, first_executable
     from libpod.oci.conmon import ConmonRuntime
 
-    conmon = next(
-        (place for place in config.conmon_paths if os.access(place, os.X_OK)), None
-    ) or find_program("conmon")
+    conmon = first_executable(config.conmon_paths) or find_program("conmon")
     if conmon is None:
         raise ProgramMissingError("conmon", purpose="run containers")
     try:

@@ -14,18 +14,14 @@ Covers: libpod/runtime.go (refresh), libpod/container_internal.go (refresh)
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import logging
-import os
-from collections.abc import Iterator
-from pathlib import Path
 
 from libpod.container_internal.removal import remove_container, removes_itself
 from libpod.container_internal.services import Services
 from libpod.define.errors import LibpodError
 from libpod.define.status import ContainerStatus
 from libpod.linux import mounts
+from libpod.linux.file_locks import locked_file
 from libpod.linux.files import remove_tree
 from libpod.model.event import EventStatus, EventType
 from libpod.runtime_repair import sweep
@@ -35,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 def refresh(services: Services) -> None:
     """Refresh, unless another process was faster."""
-    with _alive_lock(services.paths.alive_lock):
+    with locked_file(services.paths.alive_lock):
         if not services.state.needs_refresh():
             return
         _remove_leftovers(services)
@@ -44,17 +40,6 @@ def refresh(services: Services) -> None:
         # After a reboot there is nothing; when somebody deleted the run root, the processes are there still.
         sweep(services)
         services.emit(EventStatus.REFRESH, type=EventType.SYSTEM)
-
-
-@contextlib.contextmanager
-def _alive_lock(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        # Between processes only: a second thread of ours opens another description and waits as well.
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _remove_leftovers(services: Services) -> None:

@@ -13,21 +13,18 @@ Covers: nothing upstream
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import logging
-import os
-from collections.abc import Iterator
 
 from libpod.container_internal.services import Services
 from libpod.define.errors import LibpodError
+from libpod.linux.file_locks import locked_file
 
 logger = logging.getLogger(__name__)
 
 
 def repair(services: Services) -> None:
     """Repair, unless another process was faster. Never raises for what it finds."""
-    with _alone(services):
+    with locked_file(services.paths.volatile / "repair.lock"):
         dead = services.presence.dead()
         sweep(services)
         for sign in dead:
@@ -45,14 +42,3 @@ def sweep(services: Services) -> None:
         return
     for finding in report.findings:
         logger.info("%s", finding)
-
-
-@contextlib.contextmanager
-def _alone(services: Services) -> Iterator[None]:
-    path = services.paths.volatile / "repair.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

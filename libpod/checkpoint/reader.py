@@ -43,6 +43,7 @@ from libpod.checkpoint.codec import CompressionKind, DecompressedInput
 from libpod.checkpoint.members import MemberKind, kind_of
 from libpod.checkpoint.tarformat import TarFormatError, TarHeader, TarKind, TarStream
 from libpod.define.errors import ArchiveError, HostError
+from libpod.linux.files import write_all
 from libpod.linux.openat import open_strict
 
 logger = logging.getLogger(__name__)
@@ -309,7 +310,7 @@ class ArchiveReader:
             descriptor = os.open(last, flags, 0o600, dir_fd=parent)
         try:
             if data is not None:
-                _write_all(descriptor, data)
+                write_all(descriptor, data)
             else:
                 self._copy_content(descriptor)
         finally:
@@ -319,7 +320,7 @@ class ArchiveReader:
         if self._source.kind is CompressionKind.NONE and self._stream.left >= _CHUNK:
             self._copy_in_kernel(descriptor)
         while data := self._stream.read(_PIECE):
-            _write_all(descriptor, data)
+            write_all(descriptor, data)
             self._tell(self._source.raw.tell())
 
     def _tell(self, position: int) -> None:
@@ -412,9 +413,3 @@ def _shown(name: str) -> str:
 
 def _is_directory(parent: int, name: str) -> bool:
     return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

@@ -34,6 +34,7 @@ from libpod.image.platforms import host_platform
 from libpod.image.references import normalise
 from libpod.image.scratch import scratch
 from libpod.image.transport import Skopeo, StoreAddress
+from libpod.linux.process import first_executable
 from libpod.model.times import now
 from libpod.oci.discovery import conmon_version
 from libpod.storage.stored import StoredImage
@@ -84,7 +85,7 @@ def _facts(held: LockedContainer) -> CheckpointFacts:
         Path(services.config.criu_path) if services.config.criu_path else None,
         cache=services.paths.criu_probe,
     )
-    conmon = next((place for place in services.config.conmon_paths if os.access(place, os.X_OK)), "")
+    conmon = first_executable(services.config.conmon_paths)
     release = _os_release()
     return CheckpointFacts(
         name=config.name,

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import logging
 import time
-from pathlib import Path
 
 from libpod.checkpoint import members
 from libpod.container_internal import networking
@@ -105,10 +104,7 @@ def _at_work(program: bytes, wanted: set[bytes]) -> list[ProcessIdentity]:
     """The processes of a program by its name, with these words among its arguments."""
     found = []
     for process in pidfd.all_processes():
-        try:
-            words = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+        words = pidfd.command_line(process.pid)
         if wanted <= set(words) and words[0].rpartition(b"/")[2] == program:
             found.append(process)
     return found
@@ -125,7 +121,11 @@ def settle_restore(held: LockedContainer) -> None:
         runtime, bundle = held.services.runtimes.for_container(held.config), bundle_for(held)
         await_restore(held)
         found = runtime.rediscover(bundle)
-        if found is None or not found.conmon.start_time or _written_pid(bundle) != found.init.pid:
+        if (
+            found is None
+            or not found.conmon.start_time
+            or (pidfd.read_pid(bundle.pid_file) or 0) != found.init.pid
+        ):
             return
         if not runtime.has_started(bundle):
             return  # it was a plain start that was interrupted: nothing of the checkpoint runs
@@ -209,13 +209,6 @@ def _is_complete(runtime: OciRuntime, bundle: Bundle) -> bool:
         return False
     ended = runtime.exit_status(bundle)
     return ended is None or ended.code in {_KILLED, _UNKNOWN}
-
-
-def _written_pid(bundle: Bundle) -> int:
-    try:
-        return int(bundle.pid_file.read_text())
-    except (FileNotFoundError, ValueError):
-        return 0
 
 
 _PAUSE = 0.005

@@ -25,7 +25,7 @@ from pathlib import Path
 import msgspec
 
 from libpod.linux.files import remove_tree
-from libpod.linux.pidfd import ProcessIdentity, boot_id
+from libpod.linux.pidfd import ProcessIdentity, boot_id, own_identity
 
 NOBODY = "-"
 """In the place of an id that is not known yet."""
@@ -58,7 +58,7 @@ class Undertaking(msgspec.Struct, frozen=True):
 @contextlib.contextmanager
 def undertaking(staging: Path, kind: Kind, ctr_id: str = NOBODY) -> Iterator[Path]:
     """A directory for the duration of the block; removed with all that is in it."""
-    own = ProcessIdentity.of(os.getpid())
+    own = own_identity()
     name = f"{kind.value}.{_boot()}.{own.pid}.{own.start_time}.{ctr_id}.{os.urandom(4).hex()}"
     path = staging / name
     path.mkdir(mode=0o700)
@@ -75,11 +75,6 @@ def undertakings(staging: Path) -> list[Undertaking]:
     except FileNotFoundError:
         return []
     return [found for name in names if (found := _parsed(staging, name)) is not None]
-
-
-def is_undertaking(name: str) -> bool:
-    """Whether a name in the staging directory is one of these."""
-    return _parsed(Path(), name) is not None
 
 
 def _parsed(staging: Path, name: str) -> Undertaking | None:

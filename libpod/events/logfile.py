@@ -33,6 +33,7 @@ import msgspec
 from libpod.define.errors import LibpodError, StateStoreError
 from libpod.events.base import EventBackend, EventQuery
 from libpod.linux import ofd_locks
+from libpod.linux.files import write_all
 from libpod.linux.pidfd import wait_readable
 from libpod.model import codec, times
 from libpod.model.event import Event, EventStatus, EventType
@@ -81,7 +82,7 @@ class LogFileEvents(EventBackend):
                     size = os.fstat(descriptor).st_size
                 if size and os.pread(descriptor, 1, size - 1) != b"\n":
                     line = b"\n" + line
-                _write_all(descriptor, line)
+                write_all(descriptor, line)
             finally:
                 os.close(descriptor)
 
@@ -111,7 +112,7 @@ class LogFileEvents(EventBackend):
         data = _line(_marker("begin")) + kept + _line(_marker("end"))
         target = os.open(self._next_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            _write_all(target, data)
+            write_all(target, data)
         finally:
             os.close(target)
         os.rename(self._next_path, self.path)
@@ -282,11 +283,6 @@ def _marker(which: str) -> Event:
 
 def _is_marker(line: bytes) -> bool:
     return ROTATE_ATTRIBUTE.encode() in line and b'"log-rotation"' in line
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
 
 
 @contextlib.contextmanager

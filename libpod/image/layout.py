@@ -28,6 +28,7 @@ import attrs
 
 from libpod.image.references import Location, Transport
 from libpod.image.scratch import CHUNK, no_room
+from libpod.linux.files import write_all
 from libpod.spec.image import Descriptor, MediaType, descriptor, encode_document
 
 TAG = "made"
@@ -60,10 +61,8 @@ class BlobSink:
         """Append *data*; raises ImageError when there is no room."""
         self._pieces.put(bytes(data))  # no copy when it is bytes already
         self.size += len(data)
-        rest = memoryview(data)
         try:
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+            write_all(self._descriptor, data)
         except OSError as error:
             raise no_room(error) from error
         return len(data)

@@ -47,6 +47,13 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = 
         stream.write(data)
 
 
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Write all of *data*, however little the kernel takes at a time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in *path* durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -84,6 +91,16 @@ def remove_tree(path: Path) -> None:
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _REMOVE_DEPTH = 64
+
+
+def empty_directory(path: Path) -> None:
+    """Remove all that is in *path*, and leave *path*; one that is not there is empty."""
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                remove_tree(Path(entry.path))
+    except FileNotFoundError:
+        return
 
 
 def _remove_below(top: int, parent: int, name: str, depth: int) -> None:

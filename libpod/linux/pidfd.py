@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import select
 import signal as signals
@@ -42,6 +43,19 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
             return descriptor is not None and not ended(descriptor)
 
 
+@functools.lru_cache(maxsize=1)
+def _identity_of(pid: int) -> ProcessIdentity:
+    return ProcessIdentity.of(pid)
+
+
+os.register_at_fork(after_in_child=_identity_of.cache_clear)
+
+
+def own_identity() -> ProcessIdentity:
+    """This process."""
+    return _identity_of(os.getpid())
+
+
 def start_time(pid: int) -> int | None:
     """When process *pid* started, in clock ticks since boot; None when there is no such process."""
     fields = _stat(pid)
@@ -60,6 +74,22 @@ def process_name(pid: int) -> str:
         return Path(f"/proc/{pid}/comm").read_text(errors="replace").rstrip("\n")
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def command_line(pid: int) -> list[bytes]:
+    """The words of a process and an empty one; none when it is gone, an empty one alone for a zombie."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def read_pid(path: Path) -> int | None:
+    """The number in a pid file; None when there is no file, or no number in it."""
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _stat(pid: int) -> list[bytes]:

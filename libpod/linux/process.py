@@ -11,7 +11,7 @@ import logging
 import os
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Protocol, TypeAlias
 
 import msgspec
@@ -50,6 +50,11 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
         if name in os.environ:
             base[name] = os.environ[name]
     return base | dict(extra or {})
+
+
+def first_executable(places: Iterable[str]) -> str | None:
+    """The first of these paths that can be run."""
+    return next((place for place in places if os.access(place, os.X_OK)), None)
 
 
 def find_program(name: StrPath, *, path: str | None = None) -> str | None:

@@ -34,7 +34,7 @@ from pathlib import Path
 
 from libpod.define.errors import LockError
 from libpod.linux import ofd_locks
-from libpod.linux.pidfd import ProcessIdentity, start_time
+from libpod.linux.pidfd import ProcessIdentity, own_identity
 from libpod.lock.base import Lock, LockHolder, LockKind, LockManager
 from libpod.lock.held import HeldLocks, Holding
 
@@ -56,11 +56,9 @@ class _Shared:
 
 
 _shared: dict[str, _Shared] = {}
-_own_start: dict[int, int] = {}
 
 
 def _forget_in_child() -> None:
-    _own_start.clear()
     for shared in _shared.values():
         shared.held.forget()
         for descriptor in shared.descriptors:
@@ -234,10 +232,8 @@ class FileLockManager(LockManager):
         if kind is None:
             data = UNSIGNED
         else:
-            pid = os.getpid()
-            if pid not in _own_start:
-                _own_start[pid] = start_time(pid) or 0
-            data = _SIGNATURE.pack(pid, kind, _own_start[pid])
+            own = own_identity()
+            data = _SIGNATURE.pack(own.pid, kind, own.start_time)
         self.write_signature(lock_id, data)
 
     def signature(self, lock_id: int) -> bytes:

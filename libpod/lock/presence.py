@@ -30,7 +30,7 @@ from pathlib import Path
 
 import msgspec
 
-from libpod.linux.pidfd import ProcessIdentity, start_time
+from libpod.linux.pidfd import ProcessIdentity, own_identity
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,9 @@ class Presence:
 
     def _set(self, word: str, subject: str, notes: Sequence[str] = ()) -> Path:
         pid = os.getpid()
-        name = f"{word}.{subject}.{_own_pid_namespace(pid)}.{pid}.{_own_start(pid)}.{next(_numbers)}"
+        name = (
+            f"{word}.{subject}.{_own_pid_namespace(pid)}.{pid}.{own_identity().start_time}.{next(_numbers)}"
+        )
         path = self._directory / name
         for attempt in (1, 2):
             try:
@@ -148,8 +150,3 @@ def _parsed(directory: Path, name: str) -> Sign | None:
 @functools.lru_cache(maxsize=2)
 def _own_pid_namespace(pid: int) -> int:
     return os.stat(f"/proc/{pid}/ns/pid").st_ino
-
-
-@functools.lru_cache(maxsize=2)
-def _own_start(pid: int) -> int:
-    return start_time(pid) or 0

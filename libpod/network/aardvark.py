@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from libpod.define.errors import HostError, NetworkError
+from libpod.linux import pidfd
 from libpod.linux.daemons import start_daemon
 from libpod.linux.process import find_program
 from libpod.network.names import dns_names
@@ -99,12 +100,9 @@ class Aardvark:
 
     def _pid(self) -> int | None:
         """The running server; a number in the file that is somebody else's by now does not count."""
-        try:
-            pid = int((self._directory / "aardvark.pid").read_text())
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        except (FileNotFoundError, ProcessLookupError, ValueError):
-            return None
-        return pid if os.fsencode(self._directory) in words else None
+        pid = pidfd.read_pid(self._directory / "aardvark.pid")
+        ours = pid is not None and os.fsencode(self._directory) in pidfd.command_line(pid)
+        return pid if ours else None
 
     def _lines(self, network: str) -> list[str]:
         try:

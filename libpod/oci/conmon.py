@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from libpod.linux import cgroups
+from libpod.linux import cgroups, pidfd
 from libpod.oci import deleting, ending, leftovers, state_files
 from libpod.oci.base import (
     DEFAULT_BUFFER,
@@ -96,8 +96,7 @@ class ConmonRuntime(OciRuntime):
         return leftovers.rediscover(self._programs, bundle)
 
     def has_started(self, bundle: Bundle) -> bool:
-        root = state_files.state_root(self._programs.runtime_name, bundle)
-        state = state_files.read_state(root / bundle.id) if root is not None else None
+        state = state_files.state_of(self._programs.runtime_name, bundle)
         return state is not None and state.started
 
     def start(self, bundle: Bundle, launched: Launched) -> None:
@@ -184,7 +183,7 @@ class ConmonRuntime(OciRuntime):
             f"container {bundle.name}",
             rows,
             columns,
-            pid=_pid_in(bundle.pid_file) if bundle.terminal else None,
+            pid=pidfd.read_pid(bundle.pid_file) if bundle.terminal else None,
         )
 
     def reopen_log(self, bundle: Bundle) -> None:
@@ -200,18 +199,10 @@ class ConmonRuntime(OciRuntime):
     def processes(self, bundle: Bundle) -> list[int]:
         if bundle.cgroups_enabled and bundle.cgroup_path:
             return cgroups.processes(cgroups.group_path(bundle.cgroup_path))
-        root = state_files.state_root(self._programs.runtime_name, bundle)
-        state = state_files.read_state(root / bundle.id) if root is not None else None
+        state = state_files.state_of(self._programs.runtime_name, bundle)
         return [state.init.pid] if state is not None and state.init.alive() else []
 
     def stats(self, bundle: Bundle) -> CgroupStats:
         from libpod.linux import cgroup_stats
 
         return cgroup_stats.read(cgroups.group_path(bundle.cgroup_path))
-
-
-def _pid_in(path: Path) -> int | None:
-    try:
-        return int(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return None

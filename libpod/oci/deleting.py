@@ -46,8 +46,7 @@ def delete(
     programs: Programs, bundle: Bundle, *, init: ProcessIdentity | None = None, force: bool = False
 ) -> None:
     """See `OciRuntime.delete`."""
-    root = state_files.state_root(programs.runtime_name, bundle)
-    directory = root / bundle.id if root is not None else None
+    directory = state_files.state_directory(programs.runtime_name, bundle)
     state = state_files.read_state(directory) if directory is not None else None
     for process in {init, state.init if state is not None else None}:
         if process is not None and process.alive():

@@ -25,15 +25,6 @@ from libpod.linux.process import CLEAN_PATH, find_program, run
 from libpod.oci.base import RuntimeCapabilities
 
 CANDIDATES = ("crun", "runc")
-CONMON_PLACES = (
-    "/usr/libexec/podman/conmon",
-    "/usr/local/libexec/podman/conmon",
-    "/usr/local/lib/podman/conmon",
-    "/usr/bin/conmon",
-    "/usr/sbin/conmon",
-    "/usr/local/bin/conmon",
-    "/usr/local/sbin/conmon",
-)
 OLDEST_CONMON = (2, 0, 24)
 """The first with a --full-attach that works."""
 
@@ -69,17 +60,6 @@ def choose(
         reasons = "; ".join(f"{runtime.path}: {runtime.obstacle}" for runtime in there)
         raise NotSupportedError(f"no OCI runtime works on this host ({reasons})", resolution="install runc")
     return next((runtime for runtime in working if runtime.can_checkpoint), working[0])
-
-
-def find_conmon(places: Sequence[str] = CONMON_PLACES, *, path_env: str | None = None) -> Path:
-    """The conmon to use: the first of *places* that is there, else the one on PATH."""
-    for place in places:
-        if os.access(place, os.X_OK):
-            return Path(place)
-    found = find_program("conmon", path=path_env)
-    if found is None:
-        raise ProgramMissingError("conmon", purpose="watch containers")
-    return Path(found)
 
 
 def conmon_version(conmon: Path) -> str:

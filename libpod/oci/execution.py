@@ -31,16 +31,16 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
 from libpod.define.errors import OciRuntimeError
-from libpod.linux import pidfd, sockets
+from libpod.linux import pidfd
 from libpod.linux.files import remove_tree, write_atomic
-from libpod.linux.pidfd import ProcessIdentity
+from libpod.linux.pidfd import ProcessIdentity, read_pid
 from libpod.linux.process import DEVNULL, PIPE, Child, spawned
 from libpod.oci import arguments, control, reports
 from libpod.oci.attach import AttachStream
 from libpod.oci.base import Bundle, ExecRequest
 from libpod.oci.ending import UNKNOWN_CODE, read_exit_file
 from libpod.oci.errors import Phase, read_log, runtime_error
-from libpod.oci.preserving import out_of_the_way, preserving
+from libpod.oci.preserving import preserving
 from libpod.oci.starting import await_execve
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _start_followed(
 ) -> ExecProcess:
     stdin, stdout, stderr = request.streams or (PIPE, PIPE, PIPE)
     resources = stack.enter_context(contextlib.ExitStack())
-    sync, sync_theirs = _channel(request, resources)
+    sync, sync_theirs = reports.channel(request.preserve_fds, resources)
     argv = arguments.exec_args(
         programs.conmon, programs.runtime, bundle, request, spec, attach=False, follow=True
     )
@@ -215,17 +215,17 @@ def _start_attached(
     programs: Programs, bundle: Bundle, request: ExecRequest, spec: Path, stack: contextlib.ExitStack
 ) -> ExecProcess:
     resources = stack.enter_context(contextlib.ExitStack())
-    sync, sync_theirs = _channel(request, resources)
+    sync, sync_theirs = reports.channel(request.preserve_fds, resources)
     with contextlib.ExitStack() as launch:
-        gate, gate_theirs = _channel(request, launch)
-        ready, ready_theirs = _channel(request, launch)
+        gate, gate_theirs = reports.channel(request.preserve_fds, launch)
+        ready, ready_theirs = reports.channel(request.preserve_fds, launch)
         channels = {
             "_OCI_SYNCPIPE": sync_theirs,
             "_OCI_STARTPIPE": gate_theirs,
             "_OCI_ATTACHPIPE": ready_theirs,
         }
         front, printed = _spawn_background(programs, bundle, request, spec, channels, launch, attach=True)
-        _push(gate)
+        reports.push(gate)
         if reports.receive_report(ready, reports.CREATE_TIMEOUT) is None:
             raise _failure(bundle, request, None, printed)
         stream = resources.enter_context(
@@ -233,7 +233,7 @@ def _start_attached(
         )
         if request.size is not None:
             resize(bundle, request.directory, *request.size)
-        _push(gate)
+        reports.push(gate)
         report = _first_report(sync, bundle)
         front.wait()
         if report is None or report.failed:
@@ -247,7 +247,7 @@ def _start_detached(
     programs: Programs, bundle: Bundle, request: ExecRequest, spec: Path, stack: contextlib.ExitStack
 ) -> ExecProcess:
     resources = stack.enter_context(contextlib.ExitStack())
-    sync, sync_theirs = _channel(request, resources)
+    sync, sync_theirs = reports.channel(request.preserve_fds, resources)
     with contextlib.ExitStack() as launch:
         channels = {"_OCI_SYNCPIPE": sync_theirs}
         front, printed = _spawn_background(programs, bundle, request, spec, channels, launch, attach=False)
@@ -294,19 +294,6 @@ def _spawn_background(
     return front, printed
 
 
-def _channel(request: ExecRequest, stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
-    """A channel to conmon: (our end, its end), both closed with *stack*."""
-    ours, theirs = sockets.packet_pair()
-    stack.enter_context(ours)
-    return ours, stack.enter_context(out_of_the_way(theirs, request.preserve_fds))
-
-
-def _push(gate: socket.socket) -> None:
-    """One start byte, a packet of its own. A conmon that is gone already tells why elsewhere."""
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        gate.send(b"\0", socket.MSG_NOSIGNAL)
-
-
 def _first_report(sync: socket.socket, bundle: Bundle) -> reports.Report | None:
     try:
         return reports.receive_report(sync, reports.CREATE_TIMEOUT)
@@ -337,10 +324,7 @@ def exit_code(directory: Path, container_id: str) -> int | None:
 
 def exec_pid(directory: Path) -> int | None:
     """The pid that the runtime wrote down, for a session whose starter died."""
-    try:
-        return int((directory / "exec_pid").read_text())
-    except (FileNotFoundError, ValueError):
-        return None
+    return read_pid(directory / "exec_pid")
 
 
 def stop(process: ProcessIdentity, timeout: float = 10.0) -> None:

@@ -158,19 +158,12 @@ def _keep_gate(gate: OpenGate, stop: int, frozen: Frozen) -> None:
         while stop not in pidfd.wait_readable([gate.fileno(), stop], None):
             for opener in gate.waiting():
                 try:
-                    if _CRIU_WORKER in _words_of(opener.pid):
+                    if _CRIU_WORKER in pidfd.command_line(opener.pid):
                         gate.open_to_all()
                         frozen.freeze()
                         return
                 finally:
                     gate.let_pass(opener)
-
-
-def _words_of(pid: int) -> list[bytes]:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError):
-        return []
 
 
 def freezer(bundle: Bundle) -> Path | None:

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from libpod.define.errors import InvalidStateError, LibpodError, OciRuntimeError
-from libpod.linux import inotify, pidfd, sockets
+from libpod.linux import inotify, pidfd
 from libpod.linux.pidfd import ProcessIdentity
 from libpod.linux.process import DEVNULL, Child, spawned
 from libpod.oci import arguments, reports
@@ -46,7 +46,7 @@ from libpod.oci.leftovers import (
     kill_with_children,
     launch_note,
 )
-from libpod.oci.preserving import out_of_the_way, preserving
+from libpod.oci.preserving import preserving
 
 if TYPE_CHECKING:
     from libpod.oci.programs import Programs
@@ -93,10 +93,7 @@ class Launch:
         if self._released:
             raise InvalidStateError(f"container {self._bundle.name} was let go already")
         self._released = True
-        try:
-            self._gate.send(b"\0", socket.MSG_NOSIGNAL)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # conmon ended before it got here; finish() tells why
+        reports.push(self._gate)  # to a conmon that ended before, nothing; finish() tells why
         self._gate.close()
 
     def attach(self, *, buffer: int | None = DEFAULT_BUFFER) -> AttachStream | None:
@@ -187,8 +184,8 @@ def launching(
         preserved=len(preserve_fds),
     )
     with contextlib.ExitStack() as stack:
-        sync, sync_theirs = _channel(preserve_fds, stack)
-        gate, gate_theirs = _channel(preserve_fds, stack)
+        sync, sync_theirs = reports.channel(preserve_fds, stack)
+        gate, gate_theirs = reports.channel(preserve_fds, stack)
         printed, output = _output(bundle, stack)
         preserved = preserving(argv, preserve_fds, stack)
         channels = {"_OCI_SYNCPIPE": str(sync_theirs.fileno()), "_OCI_STARTPIPE": str(gate_theirs.fileno())}
@@ -222,13 +219,6 @@ def launching(
             raise
         if not launch._finished:
             launch._abandon()
-
-
-def _channel(preserve_fds: Sequence[int], stack: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
-    """A channel to conmon: (our end, its end), both closed with *stack*."""
-    ours, theirs = sockets.packet_pair()
-    stack.enter_context(ours)
-    return ours, stack.enter_context(out_of_the_way(theirs, preserve_fds))
 
 
 def _output(bundle: Bundle, stack: contextlib.ExitStack) -> tuple[BinaryIO | None, BinaryIO | None]:

@@ -49,8 +49,8 @@ def clear_the_way(programs: Programs, bundle: Bundle) -> None:
     """
     _require_not_running(programs, bundle)
     _end_stray_monitor(programs, bundle)
-    root = state_files.state_root(programs.runtime_name, bundle)
-    if root is None or (root / bundle.id).exists():
+    directory = state_files.state_directory(programs.runtime_name, bundle)
+    if directory is None or directory.exists():
         delete(programs, bundle, force=True)
     remove_leftovers(programs, bundle)
     bundle.config_file.unlink(missing_ok=True)
@@ -76,8 +76,7 @@ def remove_leftovers(programs: Programs, bundle: Bundle) -> None:
 
 
 def _require_not_running(programs: Programs, bundle: Bundle) -> None:
-    root = state_files.state_root(programs.runtime_name, bundle)
-    state = state_files.read_state(root / bundle.id) if root is not None else None
+    state = state_files.state_of(programs.runtime_name, bundle)
     if state is not None and state.started and state.init.alive():
         raise InvalidStateError(
             f"container {bundle.name} runs already, as process {state.init.pid}",
@@ -136,20 +135,12 @@ def _stopped_family(programs: Programs, bundle: Bundle, process: ProcessIdentity
     return family
 
 
-def _argv(process: ProcessIdentity) -> list[bytes]:
-    """The command line of a process; empty when it is gone, or a zombie."""
-    try:
-        return Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-
-
 def _works_on(programs: Programs, process: ProcessIdentity, bundle: Bundle) -> bool:
     """Whether a process is conmon or the runtime at work on the container itself, not on an exec session.
 
     Pids come out of files that may be older than a reboot: the command line decides.
     """
-    argv = command_of(_argv(process))
+    argv = command_of(pidfd.command_line(process.pid))
     ours = (os.fsencode(programs.runtime), os.fsencode(programs.conmon))
     return argv[:1] in ([ours[0]], [ours[1]]) and bundle.id.encode() in argv and b"-e" not in argv
 
@@ -183,16 +174,13 @@ def conmon_files(bundle: Bundle) -> list[Path]:
 
 
 def conmon_identity(bundle: Bundle) -> ProcessIdentity:
-    try:
-        return ProcessIdentity.of(int(bundle.conmon_pid_file.read_text()))
-    except (FileNotFoundError, ValueError):
-        return ProcessIdentity(0, 0)
+    pid = pidfd.read_pid(bundle.conmon_pid_file)
+    return ProcessIdentity(0, 0) if pid is None else ProcessIdentity.of(pid)
 
 
 def rediscover(programs: Programs, bundle: Bundle) -> Launched | None:
     """See `OciRuntime.rediscover`."""
-    root = state_files.state_root(programs.runtime_name, bundle)
-    state = state_files.read_state(root / bundle.id) if root is not None else None
+    state = state_files.state_of(programs.runtime_name, bundle)
     if state is None or not state.init.alive():
         return None
     # The pid file may be older than a reboot: its number counts only while somebody reads the control FIFO.

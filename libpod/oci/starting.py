@@ -38,8 +38,7 @@ EXECUTE_TIMEOUT = 2.0
 
 def start(programs: Programs, bundle: Bundle, launched: Launched) -> None:
     """See `OciRuntime.start`."""
-    root = state_files.state_root(programs.runtime_name, bundle)
-    state = state_files.read_state(root / bundle.id) if root is not None else None
+    state = state_files.state_of(programs.runtime_name, bundle)
     if state is not None and state.init == launched.init and not state.started and not _frozen(bundle):
         if state.kind == "runc" and _release_runc(bundle, state, launched):
             return
@@ -59,8 +58,8 @@ def start(programs: Programs, bundle: Bundle, launched: Launched) -> None:
 
 def await_command(programs: Programs, bundle: Bundle, init: ProcessIdentity) -> None:
     """`await_execve` for a container's init. A container that was created only is not waited for."""
-    root = state_files.state_root(programs.runtime_name, bundle)
-    await_execve(init, unless=root / bundle.id / "exec.fifo" if root is not None else None)
+    directory = state_files.state_directory(programs.runtime_name, bundle)
+    await_execve(init, unless=directory / "exec.fifo" if directory is not None else None)
 
 
 def await_execve(process: ProcessIdentity, *, unless: Path | None = None) -> None:

@@ -57,6 +57,18 @@ def state_root(runtime_name: str, bundle: Bundle) -> Path | None:
     return Path(base) / runtime_name if base else None
 
 
+def state_directory(runtime_name: str, bundle: Bundle) -> Path | None:
+    """The runtime's directory for the container, there or not; None for a runtime that we do not know."""
+    root = state_root(runtime_name, bundle)
+    return root / bundle.id if root is not None else None
+
+
+def state_of(runtime_name: str, bundle: Bundle) -> RuntimeState | None:
+    """The container's state; None when there is none, or none that we understand."""
+    directory = state_directory(runtime_name, bundle)
+    return read_state(directory) if directory is not None else None
+
+
 def read_state(directory: Path) -> RuntimeState | None:
     """The state in *directory*; None when there is none, or none that we understand."""
     for kind, name, pid_key, start_key in (

@@ -9,13 +9,12 @@ steps over numbers that configurations name (after a reboot it begins at 0 again
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import msgspec
 
 from libpod.define.errors import InUseError
-from libpod.linux.pidfd import ProcessIdentity, start_time
+from libpod.linux.pidfd import ProcessIdentity, own_identity
 from libpod.state import keys
 from libpod.state.base import Claim
 from libpod.state.lmdb_environment import Transaction
@@ -31,14 +30,10 @@ class _Taken(msgspec.Struct, frozen=True, array_like=True):
 _ENCODER = msgspec.json.Encoder()
 _TAKEN = msgspec.json.Decoder(_Taken)
 
-_own_start: dict[int, int] = {}
-
 
 def _taken_by_us(owner: str) -> bytes:
-    pid = os.getpid()
-    if pid not in _own_start:
-        _own_start[pid] = start_time(pid) or 0
-    return _ENCODER.encode(_Taken(owner, pid, _own_start[pid]))
+    own = own_identity()
+    return _ENCODER.encode(_Taken(owner, own.pid, own.start_time))
 
 
 def taker_lives(value: bytes) -> bool:

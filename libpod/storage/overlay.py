@@ -30,7 +30,7 @@ from typing import TypeVar
 
 from libpod.define.errors import NotSupportedError, StorageError
 from libpod.linux import mounts
-from libpod.linux.files import remove_tree, replacing
+from libpod.linux.files import empty_directory, remove_tree, replacing
 from libpod.storage import id_maps, mount_program, overlay_mount, short_links
 from libpod.storage.driver import LayerDriver, LayerStack, MountRequest
 from libpod.storage.id_maps import IdMaps
@@ -142,13 +142,8 @@ class OverlayDriver(LayerDriver):
             raise StorageError(f"cannot remove the directory of layer {layer_id} ({error})") from error
 
     def empty(self, layer_id: str) -> None:
-        diff = self._home / layer_id / "diff"
         try:
-            with os.scandir(diff) as entries:
-                for entry in entries:
-                    remove_tree(Path(entry.path))
-        except FileNotFoundError:
-            return
+            empty_directory(self._home / layer_id / "diff")
         except OSError as error:
             raise StorageError(f"cannot empty layer {layer_id} ({error})") from error
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from libpod.define.errors import CommandError, NotSupportedError, ProgramMissingError, StorageError
 from libpod.linux import mounts, process
-from libpod.linux.files import remove_tree
+from libpod.linux.files import empty_directory, remove_tree
 from libpod.storage.driver import LayerDriver, LayerStack, MountRequest
 from libpod.storage.id_maps import IdMaps
 from libpod.storage.layout import make_private_directory
@@ -72,13 +72,8 @@ class VfsDriver(LayerDriver):
             raise StorageError(f"cannot remove the directory of layer {layer_id} ({error})") from error
 
     def empty(self, layer_id: str) -> None:
-        directory = self._home / "dir" / layer_id
         try:
-            with os.scandir(directory) as entries:
-                for entry in entries:
-                    remove_tree(Path(entry.path))
-        except FileNotFoundError:
-            return
+            empty_directory(self._home / "dir" / layer_id)
         except OSError as error:
             raise StorageError(f"cannot empty layer {layer_id} ({error})") from error
 

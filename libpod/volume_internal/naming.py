@@ -13,12 +13,12 @@ Covers: nothing upstream, where two processes may meet in a volume's directory
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from libpod.container_internal.services import Services
+from libpod.linux.file_locks import locked_file
 from libpod.lock.presence import MAKE
 
 SET_ASIDE = ".tmp-"
@@ -29,14 +29,14 @@ SET_ASIDE = ".tmp-"
 def making(services: Services, name: str) -> Iterator[None]:
     """Around making a directory and its record."""
     services.presence.announce()
-    with services.presence.at_work(MAKE, name[:100]), _locked(services, fcntl.LOCK_SH):
+    with services.presence.at_work(MAKE, name[:100]), _locked(services, shared=True):
         yield
 
 
 @contextlib.contextmanager
 def removing(services: Services) -> Iterator[None]:
     """Around taking a record away, and around looking for directories without one. Held shortly."""
-    with _locked(services, fcntl.LOCK_EX):
+    with _locked(services, shared=False):
         yield
 
 
@@ -50,12 +50,5 @@ def set_aside(directory: Path) -> Path | None:
     return aside
 
 
-@contextlib.contextmanager
-def _locked(services: Services, operation: int) -> Iterator[None]:
-    path = services.paths.volatile / "volumes.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, operation)
-        yield
-    finally:
-        os.close(descriptor)
+def _locked(services: Services, *, shared: bool) -> contextlib.AbstractContextManager[None]:
+    return locked_file(services.paths.volatile / "volumes.lock", shared=shared)

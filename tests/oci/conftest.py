@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from libpod.config import RuntimeConfig
+from libpod.linux.process import find_program, first_executable
 from libpod.oci import discovery
 from libpod.oci.conmon import ConmonRuntime
 from tests.oci import bundles
@@ -40,7 +42,9 @@ def runtime() -> ConmonRuntime:
     if not bundles.BUSYBOX.exists():
         pytest.skip("needs a static busybox")
     criu = CRIU_DIRECTORY if (CRIU_DIRECTORY / "criu").exists() else None
-    return ConmonRuntime(conmon=discovery.find_conmon(), runtime=discovery.choose().path, criu_directory=criu)
+    conmon = first_executable(RuntimeConfig().conmon_paths) or find_program("conmon")
+    assert conmon is not None
+    return ConmonRuntime(conmon=Path(conmon), runtime=discovery.choose().path, criu_directory=criu)
 
 
 @pytest.fixture
