@@ -21,10 +21,8 @@ Covers: libpod/container_internal_common.go (checkpoint)
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -44,7 +42,7 @@ from libpod.container_internal import (
     settling,
     specification,
 )
-from libpod.container_internal.explaining import explained
+from libpod.container_internal.explaining import translated
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.launching import NO_PROCESSES, bundle_for, identity_of_init, launched_of
 from libpod.container_internal.log_of_now import await_log
@@ -94,7 +92,7 @@ def checkpoint(held: LockedContainer, options: CheckpointOptions) -> CheckpointR
     images = bundle.directory / _images_name(options)
     with undertaking(held.services.paths.staging, Kind.CHECKPOINT, held.id) as spool:
         try:
-            with _translated(held, timeline):
+            with translated(CheckpointError, held.name, timeline):
                 _make_fresh(held, images)
                 held.update(checkpointing=True)
                 if options.keeps_running or (options.moves and not options.tcp_established):
@@ -375,24 +373,3 @@ def _statistics(bundle: Bundle) -> DumpStatistics | None:
     except (FileNotFoundError, ArchiveError):
         logger.info("CRIU left no statistics for container %s", bundle.name)
         return None
-
-
-@contextlib.contextmanager
-def _translated(held: LockedContainer, timeline: Timeline) -> Iterator[None]:
-    """Every failure becomes a CheckpointError that names the phase; CRIU's own are explained from its log."""
-    try:
-        yield
-    except CheckpointError as error:
-        raise explained(error, step=timeline.current) from error
-    except LibpodError as error:
-        raise CheckpointError(
-            container=held.name,
-            step=timeline.current,
-            cause=error.message,
-            resolution=error.resolution,
-            details=error.details,
-        ) from error
-    except OSError as error:
-        raise CheckpointError(
-            container=held.name, step=timeline.current, cause=f"{error.strerror} ({error.filename})"
-        ) from error

@@ -9,7 +9,7 @@ Covers: libpod/container_internal.go (init, start, stop, cleanup, prepareToStart
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from libpod.container_internal import extra_mounts, graph, networking, rootfs, volumes
@@ -29,10 +29,11 @@ from libpod.container_internal.undoing import undo
 from libpod.define.errors import LibpodError, NoSuchContainerError
 from libpod.define.status import ALLOWED, LIVE, ContainerStatus, Operation
 from libpod.lock.presence import STOP
-from libpod.model.container_config import ContainerConfig
+from libpod.model.container_config import ContainerConfig, NetworkOptions
 from libpod.model.event import EventStatus
 from libpod.model.times import ZERO_TIME, now
 from libpod.oci.base import OciRuntime
+from libpod.spec.namespaces import has_own
 
 if TYPE_CHECKING:
     from libpod.container_internal import specification
@@ -92,16 +93,22 @@ def init(held: LockedContainer, *, keep_restart_count: bool = False) -> None:
     held.emit(EventStatus.INIT)
 
 
-def prepare(held: LockedContainer) -> specification.Prepared:
+def prepare(
+    held: LockedContainer,
+    *,
+    wishes: Mapping[str, NetworkOptions] | None = None,
+    on_hold: bool = False,
+    copy_up: bool = True,
+) -> specification.Prepared:
     """Make network, mounts and volumes, noting each before the next; what is there already is used."""
     from libpod.container_internal import specification
 
-    network_status, netns = networking.set_up(held)
+    network_status, netns = networking.set_up(held, wishes=wishes, on_hold=on_hold)
     if netns != held.state.netns or network_status != held.state.network_status:
         held.update(netns=netns, network_status=network_status)
     root = rootfs.mount(held)
     held.update(mounted=True, mount_point=str(root))
-    volumes.prepare(held, root)
+    volumes.prepare(held, root, copy_up=copy_up)
     return specification.prepare(held, root)
 
 
@@ -315,7 +322,4 @@ def _all_of(held: LockedContainer, *steps: Callable[[], None]) -> None:
 
 def _shares_pid_namespace(held: LockedContainer) -> bool:
     """Without a PID namespace of its own, the end of init does not end the others."""
-    namespaces = held.config.spec.get("linux", {}).get("namespaces", [])
-    return not any(item["type"] == "pid" and not item.get("path") for item in namespaces) or bool(
-        held.config.pid_ns_ctr
-    )
+    return not has_own(held.config.spec, "pid") or bool(held.config.pid_ns_ctr)

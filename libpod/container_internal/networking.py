@@ -21,6 +21,7 @@ from libpod.linux.files import write_atomic
 from libpod.model.container_config import ContainerConfig, NetworkOptions
 from libpod.network.hold import hold_namespace, release_namespace
 from libpod.network.status import NetworkStatus, status_from
+from libpod.spec.namespaces import has_own
 
 if TYPE_CHECKING:
     from libpod.model.move_options import RestoreOptions
@@ -32,10 +33,7 @@ def owns_namespace(config: ContainerConfig) -> bool:
         return False
     if config.create_net_ns:
         return True
-    return any(
-        item["type"] == "network" and not item.get("path")
-        for item in config.spec.get("linux", {}).get("namespaces", ())
-    )
+    return has_own(config.spec, "network")
 
 
 def set_up(

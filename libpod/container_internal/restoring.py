@@ -20,12 +20,11 @@ from libpod.checkpoint.statistics import RestoreStatistics, read_restore_statist
 from libpod.checkpoint.timeline import Timeline
 from libpod.container_internal import (
     criu_options,
+    explaining,
     lifecycle,
     networking,
     preflight,
-    rootfs,
     specification,
-    volumes,
 )
 from libpod.container_internal.explaining import explained
 from libpod.container_internal.held import LockedContainer
@@ -33,7 +32,7 @@ from libpod.container_internal.launching import bundle_for, pids_of
 from libpod.container_internal.settling import CONSUMED, woken_fields
 from libpod.container_internal.undertakings import Kind, undertaking
 from libpod.container_internal.undoing import undo
-from libpod.define.errors import ArchiveError, InvalidStateError, LibpodError, RestoreError
+from libpod.define.errors import ArchiveError, InvalidStateError, RestoreError
 from libpod.define.status import ContainerStatus, Operation
 from libpod.linux.files import remove_tree, write_atomic
 from libpod.model.event import EventStatus
@@ -87,15 +86,12 @@ def wake(held: LockedContainer, images: Path, options: RestoreOptions, timeline:
             runtime.launching(bundle, request, pass_fds=ports) as launch,
         ):
             with timeline.phase(PREPARING):
-                network_status, netns = networking.set_up(
-                    held, wishes=networking.wishes_for_restore(held, options), on_hold=options.tcp_established
+                prepared = lifecycle.prepare(
+                    held,
+                    wishes=networking.wishes_for_restore(held, options),
+                    on_hold=options.tcp_established,
+                    copy_up=False,
                 )
-                if netns != held.state.netns or network_status != held.state.network_status:
-                    held.update(netns=netns, network_status=network_status)
-                root = rootfs.mount(held)
-                held.update(mounted=True, mount_point=str(root))
-                volumes.prepare(held, root, copy_up=False)
-                prepared = specification.prepare(held, root)
                 held.update(bind_mounts=prepared.bind_mounts)
                 specification.write_restored(held, prepared, original)
             began = timeline.total
@@ -147,27 +143,9 @@ def wake_again(held: LockedContainer, images: Path, options: CheckpointOptions) 
     wake(held, images, again, Timeline())
 
 
-@contextlib.contextmanager
-def translated(name: str, timeline: Timeline) -> Iterator[None]:
-    """Every failure becomes a RestoreError that names the phase; CRIU's own are explained from its log."""
-    try:
-        yield
-    except RestoreError as error:
-        raise explained(error, step=timeline.current) from error
-    except ArchiveError:
-        raise
-    except LibpodError as error:
-        raise RestoreError(
-            container=name,
-            step=timeline.current,
-            cause=error.message,
-            resolution=error.resolution,
-            details=error.details,
-        ) from error
-    except OSError as error:
-        raise RestoreError(
-            container=name, step=timeline.current, cause=f"{error.strerror} ({error.filename})"
-        ) from error
+def translated(name: str, timeline: Timeline) -> contextlib.AbstractContextManager[None]:
+    """Failures become RestoreErrors that name the phase; what is wrong with an archive says so by itself."""
+    return explaining.translated(RestoreError, name, timeline, passing=(ArchiveError,))
 
 
 @contextlib.contextmanager

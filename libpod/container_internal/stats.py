@@ -14,6 +14,7 @@ from libpod.container_internal import lifecycle
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.launching import bundle_for
 from libpod.define.status import LIVE
+from libpod.spec.namespaces import has_entry
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +54,7 @@ def stats(held: LockedContainer) -> ContainerStats:
         found = lifecycle.runtime_of(held).stats(bundle_for(held))
     except FileNotFoundError:
         return ContainerStats(id=held.id, name=held.name)  # it ended between our look and this one
-    received, sent = _network(held.state.pid) if _has_own_network(held) else (0, 0)
+    received, sent = _network(held.state.pid) if has_entry(held.config.spec, "network") else (0, 0)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return ContainerStats(
         id=held.id,
@@ -69,12 +70,6 @@ def stats(held: LockedContainer) -> ContainerStats:
         network_input=received,
         network_output=sent,
     )
-
-
-def _has_own_network(held: LockedContainer) -> bool:
-    """Whether it has a network of its own or of another container, and not the host's."""
-    namespaces = held.config.spec.get("linux", {}).get("namespaces", ())
-    return any(item["type"] == "network" for item in namespaces)
 
 
 def _network(pid: int) -> tuple[int, int]:

@@ -32,6 +32,7 @@ Covers: libpod/define/errors.go
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 SHORT_ID = 12
 
@@ -393,8 +394,10 @@ class VolumeError(LibpodError):
 # ---- moving containers ----------------------------------------------------------------------------------------
 
 
-class CheckpointError(LibpodError):
-    """A step of a checkpoint failed. `step` names it; `log` is CRIU's log where there is one."""
+class _StepError(LibpodError):
+    """What checkpoints and restores have in common: they fail in a step, and CRIU may have left a log."""
+
+    _verb: ClassVar[str]
 
     def __init__(
         self,
@@ -407,10 +410,16 @@ class CheckpointError(LibpodError):
         log: str | None = None,
     ) -> None:
         self.container, self.step, self.cause, self.log = container, step, cause, log
-        message = f"checkpoint of container {container} failed while {step}: {cause}"
+        message = f"{self._verb} of container {container} failed while {step}: {cause}"
         if log is not None:
             message += f" (log: {log})"
         super().__init__(message, resolution=resolution, details=details)
+
+
+class CheckpointError(_StepError):
+    """A step of a checkpoint failed. `step` names it; `log` is CRIU's log where there is one."""
+
+    _verb = "checkpoint"
 
 
 class CheckpointArchiveChangedError(LibpodError):
@@ -426,24 +435,10 @@ class CheckpointArchiveChangedError(LibpodError):
         )
 
 
-class RestoreError(LibpodError):
+class RestoreError(_StepError):
     """A step of a restore failed. `step` names it; `log` is CRIU's log where there is one."""
 
-    def __init__(
-        self,
-        *,
-        container: str,
-        step: str,
-        cause: str,
-        resolution: str | None = None,
-        details: str | None = None,
-        log: str | None = None,
-    ) -> None:
-        self.container, self.step, self.cause, self.log = container, step, cause, log
-        message = f"restore of container {container} failed while {step}: {cause}"
-        if log is not None:
-            message += f" (log: {log})"
-        super().__init__(message, resolution=resolution, details=details)
+    _verb = "restore"
 
 
 class ArchiveError(LibpodError):
