@@ -14,7 +14,7 @@ from libpod.container_internal.exec_sessions import remove_sessions
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.locked import locked
 from libpod.container_internal.services import Services
-from libpod.define.errors import ContainerInUseError, ContainerStateError, NoSuchContainerError
+from libpod.define.errors import ContainerInUseError, NoSuchContainerError
 from libpod.define.status import LIVE, ContainerStatus, Operation
 from libpod.model.container_config import ContainerConfig
 from libpod.model.container_state import ContainerState
@@ -45,17 +45,10 @@ def _remove(held: LockedContainer, *, force: bool, volumes: bool, timeout: float
     if dependents:
         raise ContainerInUseError(held.name, dependents)
     if force:
-        held.require(Operation.FORCE_REMOVE)
         if held.status in LIVE and not lifecycle.stop(held, timeout):
             return  # it removed itself as soon as it had ended
-    elif held.status not in _REMOVABLE:
-        raise ContainerStateError(
-            operation="remove",
-            container=held.name,
-            status=held.status.word,
-            allowed=[status.word for status in sorted(_REMOVABLE)],
-            resolution="stop it first, or force the removal",
-        )
+    else:
+        held.require(Operation.REMOVE, resolution="stop it first, or force the removal")
     if held.status in {ContainerStatus.STOPPED, ContainerStatus.CREATED}:
         lifecycle.clean_up(held)
     if held.status is not ContainerStatus.REMOVING:
@@ -92,15 +85,3 @@ def removes_itself(config: ContainerConfig, state: ContainerState) -> bool:
     """Whether a container is over that asked to be removed then. Not while only its directory has its checkpoint."""
     over = state.status in {ContainerStatus.EXITED, ContainerStatus.STOPPED}
     return over and config.auto_remove and not state.checkpoint_path
-
-
-_REMOVABLE = frozenset(
-    {
-        ContainerStatus.CONFIGURED,
-        ContainerStatus.CREATED,
-        ContainerStatus.STOPPED,
-        ContainerStatus.EXITED,
-        ContainerStatus.REMOVING,
-        ContainerStatus.UNKNOWN,
-    }
-)

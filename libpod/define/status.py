@@ -89,7 +89,6 @@ class Operation(enum.StrEnum):
     RENAME = "rename"
     NETWORK = "change the networks of"
     REMOVE = "remove"
-    FORCE_REMOVE = "remove"
 
 
 ALLOWED: dict[Operation, frozenset[ContainerStatus]] = {
@@ -113,5 +112,4 @@ ALLOWED: dict[Operation, frozenset[ContainerStatus]] = {
     Operation.RENAME: ANY - {S.REMOVING},
     Operation.NETWORK: ANY - {S.REMOVING},
     Operation.REMOVE: frozenset({S.CONFIGURED, S.CREATED, S.STOPPED, S.EXITED, S.REMOVING, S.UNKNOWN}),
-    Operation.FORCE_REMOVE: ANY,
 }
