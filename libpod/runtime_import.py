@@ -166,7 +166,8 @@ def judge(
     config = _renamed(services, config, options, shown)
     config = joined(services, config, options.pod, archive=shown)
     template = template_of(spec, config, shown)
-    judged = msgspec.structs.replace(preflight.with_ports(config, options), spec=template)
+    config = preflight.with_ports(config, options)
+    judged = msgspec.structs.replace(config, spec=template)
     import_judging.require_granted(services, judged, options.policy, archive=shown)
     preflight.judge_import(services, judged, options, archive=shown)
     image_id = preflight.image_of(services, config)
@@ -191,7 +192,6 @@ def judge(
         pid_file="",
         secrets_path="",
     )
-    config = preflight.with_ports(config, options)
     return runtime_ctr.placed(services, config), spec
 
 

@@ -29,7 +29,7 @@ import signal
 from pathlib import Path
 
 from libpod.container_internal import lifecycle, networking, settling, user_mounts
-from libpod.container_internal.exec_sessions import directory_of, is_alive, remove_session
+from libpod.container_internal.exec_sessions import directory_of, is_alive, remove_session, remove_sessions
 from libpod.container_internal.held import LockedContainer
 from libpod.container_internal.launching import bundle_for
 from libpod.container_internal.monitors import end_monitor, monitors
@@ -117,8 +117,7 @@ def settle_resting(held: LockedContainer) -> None:
     lifecycle.remove_unrecorded(held, runtime)
     # The runtime may know it without a process, and a cgroup may be there without the runtime.
     forget_in_runtime(held.services, runtime, bundle, held.config.runtime)
-    for session in held.services.state.exec_sessions(held.id):
-        remove_session(held, session.id)
+    remove_sessions(held)
     lifecycle.release_resources(held)
     held.services.state.release_claims(held.id)
     user_mounts.drop_surplus(held)

@@ -33,6 +33,7 @@ def inspect(held: LockedContainer, *, size: bool = False) -> Document:
     capabilities = process.get("capabilities") or {}
     bundle = bundle_for(held)
     run_dir = held.run_directory
+    mounts = inspecting_config.mounts(held)
     document: Document = {
         "Id": config.id,
         "Created": config.created_time,
@@ -62,7 +63,7 @@ def inspect(held: LockedContainer, *, size: bool = False) -> Document:
         "BoundingCaps": capabilities.get("bounding") or [],
         "ExecIDs": [session.id for session in active(held)],
         "GraphDriver": _graph_driver(held),
-        "Mounts": inspecting_config.mounts(held),
+        "Mounts": mounts,
         "Dependencies": list(config.all_dependencies),
         "NetworkSettings": network_settings(held),
         "Namespace": config.namespace,
@@ -71,7 +72,7 @@ def inspect(held: LockedContainer, *, size: bool = False) -> Document:
         "KubeExitCodePropagation": "invalid",
         "lockNumber": config.lock_id,
         "Config": inspecting_config.config_section(held, spec),
-        "HostConfig": inspecting_config.host_section(held, spec),
+        "HostConfig": inspecting_config.host_section(held, spec, mounts),
     }
     if size and not config.rootfs:
         found = files.size(held)

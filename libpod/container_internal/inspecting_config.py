@@ -5,7 +5,7 @@ Covers: libpod/container_inspect.go, libpod/container_inspect_linux.go
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from libpod.config import DEFAULT_CAPABILITIES
@@ -20,7 +20,6 @@ _PROPAGATIONS = frozenset(
     {"private", "rprivate", "shared", "rshared", "slave", "rslave", "unbindable", "runbindable"}
 )
 _FAILURE_ACTIONS = {0: "none", 1: "invalid", 2: "kill", 3: "restart", 4: "stop"}
-_NAMESPACES = {"ipc": "ipc", "pid": "pid", "uts": "uts", "user": "user", "cgroup": "cgroup"}
 
 
 def mounts(held: LockedContainer) -> list[Document]:
@@ -111,15 +110,15 @@ def config_section(held: LockedContainer, spec: Mapping[str, Any]) -> Document:
     return section
 
 
-def host_section(held: LockedContainer, spec: Mapping[str, Any]) -> Document:
-    """The HostConfig section: how it is tied to this host."""
+def host_section(held: LockedContainer, spec: Mapping[str, Any], mounted: Sequence[Document]) -> Document:
+    """The HostConfig section: how it is tied to this host; *mounted* are its `mounts`."""
     config = held.config
     linux = spec.get("linux") or {}
     annotations = config.spec.get("annotations") or {}
     capabilities = set((spec.get("process") or {}).get("capabilities", {}).get("bounding") or ())
     default = set(normalized(held.services.config.containers.capabilities or DEFAULT_CAPABILITIES))
     return {
-        "Binds": [_bind(mount) for mount in mounts(held)],
+        "Binds": [_bind(mount) for mount in mounted],
         "CgroupManager": config.cgroup_manager,
         "CgroupMode": _mode(held, "cgroup"),
         "ContainerIDFile": "",
@@ -238,7 +237,7 @@ def _mode(held: LockedContainer, kind: str) -> str:
     if owner:
         return f"container:{owner}"
     for entry in (config.spec.get("linux") or {}).get("namespaces") or ():
-        if entry.get("type") == _NAMESPACES[kind]:
+        if entry.get("type") == kind:
             return f"ns:{entry['path']}" if entry.get("path") else "private"
     return "host"
 

@@ -42,7 +42,8 @@ def joined(services: Services, config: ContainerConfig, pod_name: str, *, archiv
             resolution="leave out pod",
         )
     pod_id = services.state.lookup_pod(pod_name)
-    pod, infra_id = services.state.pod_config(pod_id), services.state.pod_state(pod_id).infra_container_id
+    pod, state = services.state.pod_config(pod_id), services.state.pod_state(pod_id)
+    infra_id = state.infra_container_id
     changes: dict[str, object] = {"pod": pod_id, "dependencies": None, "networks": {}, "port_mappings": ()}
     for field, (flag, word) in _SHARED.items():
         if not getattr(config, field):
@@ -55,7 +56,6 @@ def joined(services: Services, config: ContainerConfig, pod_name: str, *, archiv
         changes[field] = infra_id
     if changes.get("ipc_ns_ctr"):
         changes["shm_dir"] = services.state.container_config(infra_id).shm_dir
-    state = services.state.pod_state(pod_id)
     if state.cgroup_path:
         changes["cgroup_parent"] = state.cgroup_path
     return msgspec.structs.replace(config, **changes)
