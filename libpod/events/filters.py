@@ -26,6 +26,7 @@ from libpod.define.errors import InvalidArgumentError
 from libpod.events.base import EventQuery
 from libpod.model.event import Event, EventType
 from libpod.model.times import to_nanoseconds
+from libpod.model.units import DURATION_PART, DURATION_TEXT, NANOSECONDS
 
 Predicate = Callable[[Event, str], bool]
 
@@ -108,18 +109,7 @@ def parse_filters(words: Sequence[str]) -> dict[str, list[str]]:
 
 # ---- moments ----------------------------------------------------------------------------------------------------
 
-_UNITS = {
-    "ns": 1,
-    "us": 1_000,
-    "µs": 1_000,
-    "μs": 1_000,
-    "ms": 1_000_000,
-    "s": 1_000_000_000,
-    "m": 60_000_000_000,
-    "h": 3_600_000_000_000,
-}
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-_DURATION = re.compile(rf"([+-]?)((?:{_DURATION_PART.pattern})+)")
+_DURATION = re.compile(rf"([+-]?)((?:{DURATION_TEXT})+)")
 _ZONE = re.compile(r"(Z|z|[+-]\d\d:?\d\d)$")
 _UNIX = re.compile(r"(\d+)(?:\.(\d{1,9}))?")
 
@@ -130,7 +120,7 @@ def moment(text: str, *, now: int) -> int:
         return int(unix[1]) * 1_000_000_000 + int((unix[2] or "").ljust(9, "0"))
     if (duration := _DURATION.fullmatch(text)) is not None:
         length = sum(
-            int(float(number) * _UNITS[unit]) for number, unit in _DURATION_PART.findall(duration[2])
+            int(float(number) * NANOSECONDS[unit]) for number, unit in DURATION_PART.findall(duration[2])
         )
         return now + length if duration[1] == "-" else now - length
     zone = _ZONE.search(text) if "T" in text or len(text) > 10 else None

@@ -17,8 +17,9 @@ from libpod.define.patterns import pattern
 _SIZE = pattern(r"(\d+(?:\.\d+)?) ?([kmgtpe]?)(?:i?b)?", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5, "e": 6}
 
-_DURATION_PART = pattern(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-_NANOSECONDS = {
+DURATION_TEXT = r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)"
+DURATION_PART = pattern(DURATION_TEXT)
+NANOSECONDS = {
     "ns": 1,
     "us": 1_000,
     "µs": 1_000,
@@ -49,10 +50,10 @@ def parse_duration(text: str) -> int:
     if body == "0":
         return 0
     total, position = Decimal(0), 0
-    for match in _DURATION_PART.finditer(body):
+    for match in DURATION_PART.finditer(body):
         if match.start() != position:
             break
-        total += Decimal(match[1].rstrip(".") if match[1] != "." else "0") * _NANOSECONDS[match[2]]
+        total += Decimal(match[1].rstrip(".") if match[1] != "." else "0") * NANOSECONDS[match[2]]
         position = match.end()
     if not body or position != len(body):
         raise InvalidArgumentError(
