@@ -23,7 +23,7 @@ import attrs
 from libpod.define.errors import InvalidArgumentError, LibpodError
 from libpod.image.graph import ImageGraph
 from libpod.image.references import Reference
-from libpod.model.times import to_nanoseconds
+from libpod.model.times import age, to_nanoseconds
 from libpod.model.units import parse_duration
 from libpod.storage.stored import StoredImage
 
@@ -81,16 +81,16 @@ def filtered(images: LocalImages, filters: Iterable[str]) -> list[StoredImage]:
 
 def matches_reference(image: StoredImage, pattern: str) -> bool:
     """Whether one of the image's names suits *pattern*."""
-    wanted = _pattern(pattern)
+    return _is_named(image, _pattern(pattern))
+
+
+def _is_named(image: StoredImage, wanted: re.Pattern[str]) -> bool:
     return any(wanted.fullmatch(form) for name in image.names for form in _forms(name))
 
 
 def created_ns(image: StoredImage) -> int:
     """When the image was made; the beginning of time when it does not say."""
-    try:
-        return to_nanoseconds(image.created)
-    except ValueError:
-        return 0
+    return age(image.created)
 
 
 def parse_moment(text: str, *, now_ns: int) -> int:
@@ -168,13 +168,13 @@ def _containers(key: str, value: str, context: FilterContext) -> Predicate:
 
 def _label(key: str, value: str, context: FilterContext) -> Predicate:
     name, equals, text = value.partition("=")
+    wanted = _pattern(name, slashes=True)
 
     def holds(image: StoredImage) -> bool:
         settings = context.graph.settings(image)
         labels: Mapping[str, str] = settings.labels if settings is not None else {}
         return any(
-            _pattern(name, slashes=True).fullmatch(label) and (not equals or content == text)
-            for label, content in labels.items()
+            wanted.fullmatch(label) and (not equals or content == text) for label, content in labels.items()
         )
 
     return holds
@@ -186,7 +186,8 @@ def _reference(key: str, value: str, context: FilterContext) -> Predicate:
         meant = context.find(value).id
     except LibpodError:
         meant = ""
-    return lambda image: image.id == meant or matches_reference(image, value)
+    wanted = _pattern(value)
+    return lambda image: image.id == meant or _is_named(image, wanted)
 
 
 def _id(key: str, value: str, context: FilterContext) -> Predicate:

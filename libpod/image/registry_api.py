@@ -63,6 +63,7 @@ class RegistryClient:
     cert_dir: Path | None = None
     _base: str = ""
     _authorization: str = attrs.field(default="", repr=False)
+    _context: ssl.SSLContext | None = attrs.field(default=None, init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         if _HOST.fullmatch(self.registry) is None:
@@ -185,7 +186,9 @@ class RegistryClient:
         request = urllib.request.Request(address, headers={"User-Agent": "libpod"})
         if authorization:
             request.add_unredirected_header("Authorization", authorization)
-        opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=self._tls()))
+        if self._context is None:
+            self._context = self._tls()
+        opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=self._context))
         try:
             with opener.open(request, timeout=TIMEOUT) as response:
                 return _answer(response)

@@ -101,6 +101,21 @@ def remove(
     With *force*, *remove_container* is called for each container that is based on the image (by default the store's own
     record of it is deleted). Raises NoSuchImageError, AmbiguousNameError, ImageInUseError, ImageError.
     """
+    return _remove(
+        images, name_or_id, force=force, prune=prune, whole=whole, remove_container=remove_container
+    )
+
+
+def _remove(
+    images: LocalImages,
+    name_or_id: str,
+    *,
+    force: bool,
+    prune: bool,
+    whole: bool,
+    remove_container: RemoveContainer | None,
+    graph: ImageGraph | None = None,
+) -> list[RemovalReport]:
     found = images.look_up(name_or_id)
     plan = plan_removal(found, users=users_of(images, found.image.id), force=force, whole=whole)
     if not plan.delete:
@@ -109,7 +124,7 @@ def remove(
     delete_container = remove_container or images.store.delete_container
     for ctr_id in plan.containers:
         delete_container(ctr_id)
-    return _delete(images, plan.image, prune=prune)
+    return _delete(images, plan.image, prune=prune, graph=graph)
 
 
 def prune_candidates(
@@ -178,8 +193,14 @@ def remove_all(
     writable = [image for image in graph.images if not image.read_only]
     for image in sorted(writable, key=lambda each: len(graph.chain(each)), reverse=True):
         try:
-            reports += remove(
-                images, image.id, force=force, prune=False, whole=True, remove_container=remove_container
+            reports += _remove(
+                images,
+                image.id,
+                force=force,
+                prune=False,
+                whole=True,
+                remove_container=remove_container,
+                graph=graph,
             )
         except NoSuchImageError:
             continue
