@@ -38,8 +38,6 @@ ENVIRONMENT_KEY = "LIBPOD_CRIU"
 
 MINIMUM = 31100
 """podman's MinCriuVersion."""
-MINIMUM_POD = 31600
-"""For a restore into a pod."""
 NEW_SOCKETS = 40200
 """The first CRIU that dumps IP sockets on Linux 6.16 and later."""
 _NEW_SOCKETS_KERNEL = (6, 16)

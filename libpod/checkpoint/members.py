@@ -32,7 +32,6 @@ DELETED_FILES: Final = "deleted.files"
 VOLUMES_DIR: Final = "volumes"
 INVENTORY: Final = "inventory.img"
 PARENT_LINK: Final = "parent"
-DESCRIPTORS: Final = "descriptors.json"
 
 HEAD: Final = (CONFIG_DUMP, SPEC_DUMP)
 """The members that a reader wants before everything else; both are required."""
@@ -52,18 +51,6 @@ WRITING_ORDER: Final = (
     VOLUMES_DIR,
 )
 """The order in which a writer of ours adds members; the writer itself enforces only that HEAD comes first."""
-
-IMAGE_MEMBERS: Final = (
-    ARTIFACTS,
-    CHECKPOINT_DIR,
-    VOLUMES_DIR,
-    DEVSHM_TAR,
-    ROOTFS_DIFF_TAR,
-    DELETED_FILES,
-    "pod.options",
-    "pod.dump",
-)
-"""What podman takes from a checkpoint *image*, beside the two documents."""
 
 DIFF_EXCLUDED: Final = frozenset(
     {

@@ -27,7 +27,6 @@ from libpod.image.transport import CopyOptions, Skopeo
 
 DEFAULT_LIMIT = 25
 PARALLEL = 6
-DESCRIPTION_LENGTH = 44
 
 
 @attrs.frozen(kw_only=True)

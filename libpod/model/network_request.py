@@ -35,11 +35,6 @@ class NetworkRequest(msgspec.Struct, frozen=True, kw_only=True):
     mode: NamespaceMode = msgspec.field(default_factory=NamespaceMode)
     networks: Mapping[str, NetworkOptions] = msgspec.field(default_factory=dict)
 
-    @property
-    def is_bridged(self) -> bool:
-        """Whether there are networks at all."""
-        return self.mode.kind is NamespaceKind.BRIDGE
-
 
 def parse_networks(values: str | NetworkRequest | Iterable[str]) -> NetworkRequest:
     """The request in the words of `--network`, which may be given several times; raises InvalidArgumentError."""

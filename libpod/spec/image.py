@@ -75,16 +75,6 @@ class Descriptor(TypedDict):
     urls: NotRequired[list[str]]
 
 
-class Manifest(TypedDict):
-    """One image of one platform: a configuration and its layers, lowest first."""
-
-    schemaVersion: int
-    mediaType: NotRequired[str]
-    config: Descriptor
-    layers: list[Descriptor]
-    annotations: NotRequired[dict[str, str]]
-
-
 class Index(TypedDict):
     """Several manifests under one name: a manifest list."""
 

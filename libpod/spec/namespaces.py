@@ -19,9 +19,6 @@ from libpod.model.container_config import ContainerConfig
 if TYPE_CHECKING:
     from libpod.spec.document_parts import Namespace
 
-TYPES = ("pid", "network", "ipc", "uts", "mount", "user", "cgroup")
-"""The specification's names, in the order we write the entries."""
-
 OWNER_FIELDS = {
     "ipc": "ipc_ns_ctr",
     "mount": "mount_ns_ctr",
