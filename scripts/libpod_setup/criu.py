@@ -18,7 +18,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from libpod_setup import apt_sources, criu_prefix, layout, packages, private_apt, releases
+from libpod_setup import criu_prefix, layout, packages, private_apt
 from libpod_setup.commands import SetupError, say
 from libpod_setup.criu_probe import probe
 from libpod_setup.files import write_atomically
@@ -78,18 +78,7 @@ def newer_that_works(failures: dict[str, str]) -> Found:
     """Try the newer releases, oldest first: the nearest to this system has the least that is new."""
     if shutil.which("apt-get") is None:
         raise SetupError(f"no CRIU works on this kernel ({explain(failures)}). {REMEDY}")
-    os_release = releases.parse_os_release(layout.OS_RELEASE.read_text(encoding="utf-8"))
-    archive = releases.archive_of(os_release)
-    mirror = apt_sources.mirror_of(
-        private_apt.system_sources(), releases.codename_of(os_release, archive), archive
-    )
-    for suite in releases.SUITES[archive]:
-        source = apt_sources.stanza_for(
-            mirror,
-            suite=suite,
-            components=releases.COMPONENTS[archive],
-            default_keyring=private_apt.default_keyring(archive),
-        )
+    for suite, source in private_apt.newer_suites():
         if found := try_suite(suite, source, failures):
             return found
     raise SetupError(f"no CRIU of this system's mirror works on this kernel ({explain(failures)}). {REMEDY}")

@@ -92,7 +92,8 @@ def not_installed(packages: Iterable[Package]) -> list[Package]:
             *(p.name for p in wanted),
         ]
     ).stdout
-    return [package for package in wanted if package.name not in installed_names(listing)]
+    installed = installed_names(listing)
+    return [package for package in wanted if package.name not in installed]
 
 
 def installed_names(listing: str) -> set[str]:

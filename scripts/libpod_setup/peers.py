@@ -19,7 +19,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from libpod_setup import apt_sources, criu_prefix, layout, private_apt, releases
+from libpod_setup import criu_prefix, layout, private_apt
 from libpod_setup.commands import SetupError, attempt, run, say
 from libpod_setup.files import link_atomically, write_atomically
 
@@ -47,19 +47,8 @@ def ensure() -> None:
         return
     if shutil.which("apt-get") is None:
         raise SetupError("this system has no apt-get, so podman 5 cannot be unpacked for the tests")
-    os_release = releases.parse_os_release(layout.OS_RELEASE.read_text(encoding="utf-8"))
-    archive = releases.archive_of(os_release)
-    mirror = apt_sources.mirror_of(
-        private_apt.system_sources(), releases.codename_of(os_release, archive), archive
-    )
     reasons = []
-    for suite in releases.SUITES[archive]:
-        source = apt_sources.stanza_for(
-            mirror,
-            suite=suite,
-            components=releases.COMPONENTS[archive],
-            default_keyring=private_apt.default_keyring(archive),
-        )
+    for suite, source in private_apt.newer_suites():
         try:
             install_from(suite, source)
             return

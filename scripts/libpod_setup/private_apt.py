@@ -5,10 +5,10 @@ it for a package yields the package with *all* its libraries, the C library incl
 to run a program of a newer release on an older one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from libpod_setup import apt_sources
+from libpod_setup import apt_sources, layout, releases
 from libpod_setup.apt_sources import Source
 from libpod_setup.commands import attempt, run
 
@@ -33,6 +33,23 @@ def default_keyring(archive: str) -> str:
     """The archive's own keyring; "" leaves it to the keys that apt trusts in general."""
     keyring = KEYRINGS / f"{archive}-archive-keyring.gpg"
     return str(keyring) if keyring.exists() else ""
+
+
+def newer_suites() -> Iterator[tuple[str, str]]:
+    """The newer releases on the system's mirror, oldest first, each with the text of its source."""
+    os_release = releases.parse_os_release(layout.OS_RELEASE.read_text(encoding="utf-8"))
+    archive = releases.archive_of(os_release)
+    mirror = apt_sources.mirror_of(system_sources(), releases.codename_of(os_release, archive), archive)
+    for suite in releases.SUITES[archive]:
+        yield (
+            suite,
+            apt_sources.stanza_for(
+                mirror,
+                suite=suite,
+                components=releases.COMPONENTS[archive],
+                default_keyring=default_keyring(archive),
+            ),
+        )
 
 
 class PrivateApt:
