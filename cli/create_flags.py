@@ -131,19 +131,7 @@ _HEALTH = (
 def declare_create(parser: Parser) -> None:
     """Everything that run and create share."""
     for names, kind, _, text in FLAGS:
-        spelled = names.split()
-        if kind == "number":
-            parser.number(*spelled, help=text)
-        elif kind == "decimal":
-            parser.decimal(*spelled, help=text)
-        elif kind == "switch":
-            parser.switch(*spelled, help=text)
-        elif kind == "array":
-            parser.array(*spelled, help=text)
-        elif kind == "words":
-            parser.words(*spelled, help=text)
-        else:
-            parser.text(*spelled, help=text)
+        getattr(parser, kind)(*names.split(), help=text)
     parser.array("-e", "--env", help="NAME=VALUE, or NAME for this process's value")
     parser.words("--env-file", help="a file of such lines")
     parser.array("-l", "--label", help="KEY=VALUE")

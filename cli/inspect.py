@@ -38,7 +38,7 @@ def inspect(args: argparse.Namespace, session: Session) -> int:
     if args.type not in KINDS:
         raise UsageError(f'"{args.type}" cannot be inspected: use one of {", ".join(KINDS)}')
     names = [session.runtime.latest().id] if args.latest else args.arguments
-    return inspected(names, lambda name: _any(session.runtime, name, args), args.format)
+    return inspected(names, lambda name: KINDS[args.type](session.runtime, name, args), args.format)
 
 
 def _container_flags(parser: Parser) -> None:
@@ -88,8 +88,6 @@ KINDS: dict[str, Callable[[libpod.Runtime, str, argparse.Namespace], dict[str, A
 
 
 def _any(runtime: libpod.Runtime, name: str, args: argparse.Namespace) -> dict[str, Any]:
-    if args.type != "all":
-        return KINDS[args.type](runtime, name, args)
     for kind in ("container", "image", "volume", "network"):
         try:
             return KINDS[kind](runtime, name, args)
