@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,4 +103,3 @@ def _no_stray_environment() -> None:
     """Tests decide which configuration an engine has; the caller's variables do not."""
     for name in ("CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF"):
         os.environ.pop(name, None)
-    assert subprocess.run(["true"], check=True).returncode == 0

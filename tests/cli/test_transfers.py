@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
@@ -16,18 +14,12 @@ import pytest
 import libpod
 from libpod.linux import mounts
 from tests.cli.command import Command
-from tests.image.registry_server import RegistryServer, have_registry
+from tests.image.registry_server import serving
 
 
 @pytest.fixture(scope="module")
 def registry():
-    if not have_registry():
-        pytest.skip("docker-registry is not installed")
-    path = Path(tempfile.mkdtemp(prefix="lr-", dir="/tmp"))
-    server = RegistryServer(path / "r")
-    yield server
-    server.stop()
-    shutil.rmtree(path)
+    yield from serving()
 
 
 def test_a_pull_that_was_killed_at_any_point_can_be_repeated(cli, empty_engine, registry, tmp_path):

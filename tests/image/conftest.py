@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.image.image_sandbox import ImageSandbox
-from tests.image.registry_server import RegistryServer, have_registry
+from tests.image.registry_server import RegistryServer, serving
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the store needs root")
 
@@ -45,20 +45,10 @@ def fresh(top: Path) -> Iterator[ImageSandbox]:
 @pytest.fixture(scope="session")
 def registry() -> Iterator[RegistryServer]:
     """A registry without password, over plain HTTP."""
-    yield from _serving(tls=False, password=False)
+    yield from serving()
 
 
 @pytest.fixture(scope="session")
 def secured() -> Iterator[RegistryServer]:
     """A registry with a certificate of its own and a password."""
-    yield from _serving(tls=True, password=True)
-
-
-def _serving(*, tls: bool, password: bool) -> Iterator[RegistryServer]:
-    if not have_registry():
-        pytest.skip("docker-registry is not installed")
-    path = Path(tempfile.mkdtemp(prefix="lr-", dir="/tmp"))
-    server = RegistryServer(path / "r", tls=tls, password=password)
-    yield server
-    server.stop()
-    shutil.rmtree(path)
+    yield from serving(tls=True, password=True)

@@ -8,10 +8,13 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 USER, PASSWORD = "tester", "pa55:wörd"
 # bcrypt of PASSWORD; the registry understands no other kind.
@@ -60,6 +63,17 @@ class RegistryServer:
                 break
             time.sleep(0.02)
         raise AssertionError(f"the registry did not start: {self._log.read_text(errors='replace')}")
+
+
+def serving(*, tls: bool = False, password: bool = False) -> Iterator[RegistryServer]:
+    """A registry while a fixture is in use; the test is skipped where there is none."""
+    if not have_registry():
+        pytest.skip("docker-registry is not installed")
+    path = Path(tempfile.mkdtemp(prefix="lr-", dir="/tmp"))
+    server = RegistryServer(path / "r", tls=tls, password=password)
+    yield server
+    server.stop()
+    shutil.rmtree(path)
 
 
 def have_registry() -> bool:

@@ -9,14 +9,10 @@ enters the n-th function that touches the kernel; n grows until an attempt ends 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
+from types import CodeType
 
 import pyroute2  # noqa: F401 - before the forks, which would all import it again
 
@@ -27,6 +23,7 @@ from libpod.model.container_config import PortMapping
 from libpod.network.base import ContainerNetwork, NetworkAttachment
 from libpod.network.bridge import BridgeBackend
 from libpod.network.creation import Occupied, default_definition
+from tests.killing import killed_at
 
 TOUCHING = ("network/wiring.py", "network/firewall.py", "network/sysctls.py")
 QUIET = (
@@ -36,37 +33,13 @@ QUIET = (
 """What only looks, or only calls what is counted anyway. (Private names of the modules are left out by name.)"""
 
 
-def is_step(name: str) -> bool:
-    return name in ("_run", "_write") or not name.startswith(("_", "<"))
-
-
-def killed_at(step: int, action: Callable[[], object]) -> bool:
-    """Whether a child that does *action* was killed at its *step*-th touch; False when it ended before."""
-    child = os.fork()
-    if child == 0:
-        seen = 0
-
-        def count(frame: FrameType, event: str, _argument: object) -> None:
-            nonlocal seen
-            code = frame.f_code
-            if (
-                event == "call"
-                and code.co_filename.endswith(TOUCHING)
-                and code.co_name not in QUIET
-                and is_step(code.co_name)
-            ):
-                seen += 1
-                if seen == step:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        threading.setprofile(count)
-        sys.setprofile(count)
-        try:
-            action()
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
+def is_step(code: CodeType) -> bool:
+    name = code.co_name
+    return (
+        code.co_filename.endswith(TOUCHING)
+        and name not in QUIET
+        and (name in ("_run", "_write") or not name.startswith(("_", "<")))
+    )
 
 
 def leftovers() -> list[str]:
@@ -96,9 +69,9 @@ def main() -> None:
         try:
             if scenario == "teardown":
                 backend.setup(request)
-                killed = killed_at(step, lambda request=request: backend.teardown(request))
+                killed = killed_at(step, lambda request=request: backend.teardown(request), is_step)
             else:
-                killed = killed_at(step, lambda request=request: backend.setup(request))
+                killed = killed_at(step, lambda request=request: backend.setup(request), is_step)
             if scenario == "again":
                 backend.setup(request)
             if scenario == "strays":

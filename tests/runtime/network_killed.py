@@ -13,18 +13,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
+from types import CodeType
 
 import libpod
 from libpod.linux.links import links
 from tests.engines import Engine, conmons_of, until
+from tests.killing import killed_at
 
 STEPS = {
     "netlink.py": {"change"},
@@ -37,28 +35,8 @@ STEPS = {
 PORT = 8080
 
 
-def killed_at(step: int, action: Callable[[], object]) -> bool:
-    """Whether a child that does *action* was killed at its *step*-th step; False when it ended before."""
-    child = os.fork()
-    if child == 0:
-        seen = 0
-
-        def count(frame: FrameType, event: str, _argument: object) -> None:
-            nonlocal seen
-            code = frame.f_code
-            if event == "call" and code.co_name in STEPS.get(code.co_filename.rpartition("/")[2], ()):
-                seen += 1
-                if seen == step:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        threading.setprofile(count)
-        sys.setprofile(count)
-        try:
-            action()
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
+def is_step(code: CodeType) -> bool:
+    return code.co_name in STEPS.get(code.co_filename.rpartition("/")[2], ())
 
 
 def left_over(engine: Engine) -> list[str]:
@@ -169,7 +147,7 @@ def main() -> None:
     while killed and len(problems) < 20:
         step += 1
         prepared(engine, scenario)
-        killed = killed_at(step, lambda: ACTIONS[scenario](engine))
+        killed = killed_at(step, lambda: ACTIONS[scenario](engine), is_step)
         try:
             problems += [f"step {step}: {found}" for found in repaired(engine, scenario, step)]
         except libpod.NoSuchContainerError:

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import io
-import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
 
 import libpod
 from libpod.image.progress import BlobProgress, BlobState
-from tests.image.registry_server import RegistryServer, have_registry
+from tests.image.registry_server import serving
 
 PLAIN = {"tls_verify": False}
 
 
 @pytest.fixture(scope="module")
 def registry():
-    if not have_registry():
-        pytest.skip("docker-registry is not installed")
-    path = Path(tempfile.mkdtemp(prefix="lr-", dir="/tmp"))
-    server = RegistryServer(path / "r")
-    yield server
-    server.stop()
-    shutil.rmtree(path)
+    yield from serving()
 
 
 @pytest.fixture
