@@ -221,15 +221,11 @@ class LmdbEnvironment:
         self._close()
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            environment = lmdb.open(
-                str(self.path),
-                map_size=self._initial_map,
-                mode=0o600,
-                max_readers=MAX_READERS,
-                sync=self.durable,
-                metasync=self.durable,
-                readahead=False,
-            )
+            try:
+                environment = self._open(self._initial_map)
+            except lmdb.MapResizedError:
+                # Another process wrote more than that while we opened: LMDB looks at the size first, and then reads.
+                environment = self._open(INITIAL_MAP + 2 * self._data.stat().st_size)
         except lmdb.Error as error:
             raise self._translated(error) from error
         except OSError as error:
@@ -243,6 +239,17 @@ class LmdbEnvironment:
         self._environment = environment
         self._pid = os.getpid()
         self._file = self._identity()
+
+    def _open(self, map_size: int) -> lmdb.Environment:
+        return lmdb.open(
+            str(self.path),
+            map_size=map_size,
+            mode=0o600,
+            max_readers=MAX_READERS,
+            sync=self.durable,
+            metasync=self.durable,
+            readahead=False,
+        )
 
     def _identity(self) -> tuple[int, int]:
         try:

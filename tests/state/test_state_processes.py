@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import random
@@ -15,6 +16,7 @@ import pytest
 from libpod.define.errors import InUseError, StateStoreError
 from libpod.define.ids import new_id
 from libpod.model.container_state import ContainerState, ExecSession, ExitRecord
+from libpod.state import lmdb_environment
 from libpod.state.base import Claim
 from libpod.state.lmdb_environment import INITIAL_MAP
 from libpod.state.lmdb_state import LmdbState
@@ -168,6 +170,37 @@ def test_a_map_that_another_process_has_grown_is_followed(tmp_path: Path) -> Non
     store.add_container(a_container("last"), running())
     assert store.container_state(an_id("n99")).bind_mounts == {"/x": "y" * 4000}
     store.close()
+
+
+def test_a_database_can_be_opened_while_another_process_makes_it_grow(tmp_path: Path) -> None:
+    def work(say: Callable[[str], None]) -> None:
+        environment = lmdb_environment.opened(tmp_path / "x", durable=False, initial_map=1 << 16)
+        number = 0
+        while number < 2000:
+            try:
+                with environment.transaction(write=True) as transaction:
+                    transaction.put(b"%d" % number, b"x" * 20000)
+                number += 1
+            except lmdb_environment.MapFull as full:
+                environment.grow(full)
+            if number == 1:
+                say("begun")
+        say("done")
+
+    child = Child(work)
+    child.wait_for("begun")
+    last = None
+    while last is None:
+        environment = lmdb_environment.opened(tmp_path / "x", durable=False, initial_map=1 << 16)
+        # What was not yet seen when it was opened, is followed as everywhere.
+        with (
+            contextlib.suppress(lmdb_environment.MapFull),
+            environment.transaction(write=False) as transaction,
+        ):
+            assert transaction.get(b"0") is not None
+            last = transaction.get(b"1999")
+        lmdb_environment.closed(environment)
+    assert child.finish()[-1] == "done"
 
 
 def test_threads_can_read_while_the_map_grows(tmp_path: Path) -> None:
