@@ -23,7 +23,9 @@ def explained(error: E, *, step: str) -> E:
         # Large, and only wanted when something failed.
         from libpod.checkpoint.explain import explain_log
 
-        found = explain_log(Path(error.log), "dump" if issubclass(type(error), CheckpointError) else "restore")
+        found = explain_log(
+            Path(error.log), "dump" if issubclass(type(error), CheckpointError) else "restore"
+        )
     return type(error)(
         container=error.container,
         step=step or error.step,
