@@ -143,7 +143,8 @@ def storm(engine: Engine, directory: Path, seconds: float, *, seed: int = 1) -> 
     layout = directory / "layout"
     others.run("skopeo", "copy", "-q", others.reference("localhost/keep:1"), f"oci:{layout}:x")
 
-    # A base each: equal layers on one base are one layer, and whoever removes it takes it from one who just found it.
+    # A base and a content each: a Go program that commits looks for a layer of the same content first, an empty one
+    # too, and whoever removes that layer takes it from the one who just found it.
     with engine.runtime() as runtime:
         for name in ("base-four", "base-five", "base-built"):
             (directory / name).mkdir()
@@ -152,8 +153,10 @@ def storm(engine: Engine, directory: Path, seconds: float, *, seed: int = 1) -> 
 
     def podman(program: str, name: str, number: int) -> None:
         others.run(program, "create", "--name", name, "--network", "none", f"localhost/base-{name}:1", "true")
-        # Not mounted: of two podmans, one that ends with an outdated view takes the driver's home, and with it the
-        # mounts of the other, away. What is mounted here is ours.
+        # Written without a mount: of two podmans, one that ends with an outdated view takes the driver's home, and
+        # with it the mounts of the other, away. What is mounted here is ours.
+        upper = others.run(program, "container", "inspect", "--format", "{{.GraphDriver.Data.UpperDir}}", name)
+        (Path(upper) / name).write_text(f"{name} {number}")
         others.run(program, "commit", "-q", name, f"localhost/{name}:{number}")
         others.run(program, "rm", name)
         others.run(program, "rmi", f"localhost/{name}:{number}")
