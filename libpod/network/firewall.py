@@ -168,6 +168,6 @@ def _key_of(name: str, raw: Any) -> tuple[str, str]:
     value = raw["elem"]["val"]
     if isinstance(value, dict):
         value = f"{value['prefix']['addr']}/{value['prefix']['len']}"
-    elif not name.startswith("sources"):
+    elif name not in ("sources4", "sources6", "gateways"):
         value = f'"{value}"'
     return value, str(raw["elem"].get("comment", ""))

@@ -11,6 +11,9 @@ Order for a checkpoint that stops: dump, `hold`, tear-down. For a restore: make 
 `hold_namespace`, set-up, `release` (here the hold of the host is no longer needed), restore,
 `release_namespace`. A peer sees packet loss and retransmits.
 
+Dropped before the kernel follows connections: one that it first saw while nothing is published would go
+to the host itself for ever. (What comes from outside is dropped on its way in, and is not remembered.)
+
 Never left blocked: every hold has an end that the *kernel* keeps, as a timeout of the set element; a kill
 of ours can only leave an empty table behind, which `Holds.tidy` removes (inside a namespace it goes with
 the namespace). Only TCP, UDP and SCTP are dropped, so that neighbours go on finding the address by ARP and
@@ -155,6 +158,7 @@ flush chain inet {table} input
 flush chain inet {table} forward
 flush chain inet {table} output
 add rule inet {table} input meta l4proto . th dport @ports drop
+add rule inet {table} output oifname "lo" meta l4proto . th dport @ports drop
 add rule inet {table} forward {_PROTOCOLS} ip daddr @addresses4 drop
 add rule inet {table} forward {_PROTOCOLS} ip6 daddr @addresses6 drop
 add rule inet {table} output {_PROTOCOLS} ip daddr @addresses4 drop

@@ -9,6 +9,7 @@ bridge.
     publish          (address, protocol, port) → (address, port), by four maps: with and without a host address,
                      for IPv4 and IPv6; one look-up whatever the number of containers
     nat_postrouting  source in a subnet of ours          → net_<id>: masquerade what leaves the subnet, and hairpins
+                     the host's loopback                 → from the gateway
     forward          from a bridge of ours → from_<id>, to a bridge of ours → to_<id>: internal and isolated networks
 
 Every element of a map carries its owner as comment: the container's id for a port, ``network <name>`` for
@@ -36,7 +37,7 @@ from libpod.network.plan import PlannedLink
 from libpod.network.ports import PortClaim, expand
 
 MAPS = ("publish4", "publish6", "publish4_at", "publish6_at")
-NETWORK_MAPS = ("sources4", "sources6", "from_bridge", "to_bridge")
+NETWORK_MAPS = ("sources4", "sources6", "gateways", "from_bridge", "to_bridge")
 NETWORK_SETS = ("bridges", "isolated")
 NETWORK_COMMENT = "network "
 _ID_LENGTH = 16
@@ -103,7 +104,9 @@ def base_rules(table: str) -> str:
         ("publish", "dnat ip6 addr . port to ip6 daddr . meta l4proto . th dport map @publish6_at"),
         ("publish", "dnat ip addr . port to meta l4proto . th dport map @publish4"),
         ("publish", "dnat ip6 addr . port to meta l4proto . th dport map @publish6"),
-        ("nat_postrouting", "oifname @bridges ip saddr 127.0.0.0/8 masquerade"),
+        # Not masquerade: the kernel forgets such connections when the bridge goes, and that of the last container goes
+        # while it is frozen.
+        ("nat_postrouting", "ip saddr 127.0.0.0/8 snat ip to ip daddr map @gateways"),
         ("nat_postrouting", "ip saddr vmap @sources4"),
         ("nat_postrouting", "ip6 saddr vmap @sources6"),
         ("forward", "iifname vmap @from_bridge"),
@@ -112,6 +115,7 @@ def base_rules(table: str) -> str:
     lines = [
         f"add map inet {table} sources4 {{ type ipv4_addr : verdict; flags interval; }}",
         f"add map inet {table} sources6 {{ type ipv6_addr : verdict; flags interval; }}",
+        f"add map inet {table} gateways {{ type ipv4_addr : ipv4_addr; flags interval; }}",
         f"add map inet {table} from_bridge {{ type ifname : verdict; }}",
         f"add map inet {table} to_bridge {{ type ifname : verdict; }}",
         *(f"add rule inet {table} {chain} {rule}" for chain, rule in rules),
@@ -208,6 +212,8 @@ def _elements(definition: NetworkDefinition) -> Iterable[tuple[str, str]]:
     for subnet in definition.subnets:
         name = "sources6" if _family(subnet.subnet) == "ip6" else "sources4"
         yield name, f"{subnet.subnet} {comment} : jump {net}"
+        if name == "sources4" and subnet.gateway:
+            yield "gateways", f"{subnet.subnet} {comment} : {subnet.gateway}"
 
 
 def _family(subnet: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,6 +92,38 @@ def test_a_living_connection_outlives_a_freeze_in_place(runtime, host, web):
         assert client.recv(9) == b"meanwhile"
         assert echoes(client, b"after")
     assert "hold" not in host.ruleset()
+
+
+@pytest.mark.parametrize("client_is", ["local", "remote"])
+@pytest.mark.parametrize("first", ["client", "container"])
+def test_whoever_speaks_first_after_a_freeze_is_heard(runtime, host, machines, first, client_is):
+    """Through a published port; the bridge goes while its only container is frozen."""
+    address, machine = "127.0.0.1", host
+    if client_is == "remote":
+        address, machine = "192.0.2.1", machines("client")
+        cable(host, machine, left_address="192.0.2.1/24", right_address="192.0.2.2/24")
+    counting = "i=0; while sleep 0.1; do i=$((i+1)); echo $i; done"
+    command = ECHO if first == "client" else ("nc", "-l", "-p", "80", "-e", "sh", "-c", counting)
+    web = host.do(lambda: runtime.run("bb:1", *command, name="web", publish=["8080:80"]))
+    with connected(machine, address, 8080) as client:
+        client.settimeout(60)
+        if first == "client":
+            assert echoes(client, b"before")
+        else:
+            stream = client.makefile()
+            assert [next(stream) for _ in range(2)] == ["1\n", "2\n"]
+        host.do(lambda: runtime.checkpoint("web", tcp_established=True))
+        assert not any(name.startswith("libpod") for name in host.links()), "the bridge is gone"
+        if first == "client":
+            client.sendall(b"meanwhile")
+        time.sleep(1)
+        host.do(lambda: runtime.restore("web", tcp_established=True))
+        if first == "client":
+            assert client.recv(9) == b"meanwhile"
+            assert echoes(client, b"after")
+        else:
+            assert [next(stream) for _ in range(10)] == [f"{number}\n" for number in range(3, 13)]
+    host.do(lambda: web.remove(force=True, timeout=0))
 
 
 def test_a_living_connection_moves_to_another_host(
