@@ -34,6 +34,7 @@ from libpod.image.platforms import host_platform
 from libpod.image.references import normalise
 from libpod.image.scratch import scratch
 from libpod.image.transport import Skopeo, StoreAddress
+from libpod.linux.files import sync_tree
 from libpod.linux.process import first_executable
 from libpod.model.times import now
 from libpod.oci.discovery import conmon_version
@@ -74,7 +75,14 @@ def store_image(held: LockedContainer, archive: Path, name: str) -> str:
             work=work,
             subject=f"storing the checkpoint of container {held.name}",
         )
+    _make_durable(services, image_id)
     return image_id
+
+
+def _make_durable(services: Services, image_id: str) -> None:
+    """It takes the place of the container's own images; skopeo leaves it to the kernel when the files are written."""
+    for layer in services.images.graph().chain(services.images.find(image_id)):
+        sync_tree(services.store.layer_directory(layer.id))
 
 
 def _facts(held: LockedContainer) -> CheckpointFacts:

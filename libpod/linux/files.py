@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -61,6 +62,19 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_tree(path: Path) -> None:
+    """Make the directory *path* durable with all the regular files and names below it; links are not followed."""
+    for directory, _, names, descriptor in os.fwalk(path, follow_symlinks=False):
+        for name in names:
+            if stat.S_ISREG(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode):
+                file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
+                try:
+                    os.fsync(file)
+                finally:
+                    os.close(file)
+        sync_directory(Path(directory))
 
 
 def remove_tree(path: Path) -> None:
