@@ -40,6 +40,8 @@ MINIMUM = 31100
 """podman's MinCriuVersion."""
 NEW_SOCKETS = 40200
 """The first CRIU that dumps IP sockets on Linux 6.16 and later."""
+CAN_LEAVE_NETWORK = 31900
+"""The first CRIU that can be told not to lock the network of what it dumps."""
 _NEW_SOCKETS_KERNEL = (6, 16)
 _TIMEOUT = 60.0
 _CACHE_FORMAT = 1

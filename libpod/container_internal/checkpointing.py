@@ -29,6 +29,7 @@ import attrs
 
 from libpod.checkpoint import members
 from libpod.checkpoint.codec import compression_for
+from libpod.checkpoint.criu import CAN_LEAVE_NETWORK
 from libpod.checkpoint.report import CheckpointReport
 from libpod.checkpoint.statistics import DumpStatistics, read_dump_statistics
 from libpod.checkpoint.timeline import Timeline
@@ -74,11 +75,9 @@ RELEASING = "giving back its network and mounts"
 
 @attrs.frozen(kw_only=True)
 class _Dump:
-    """What the dump left, and what stands still meanwhile."""
+    """What came of it, and the microseconds that it took and that the processes stood still."""
 
-    images: Path
     took: int
-    export: exporting.Export | None
     archive: ArchiveSummary | None
     frozen_for: int
 
@@ -86,19 +85,35 @@ class _Dump:
 def checkpoint(held: LockedContainer, options: CheckpointOptions) -> CheckpointReport:
     """See `Container.checkpoint`."""
     held.require(Operation.CHECKPOINT, resolution="start it first")
-    preflight.require_checkpoint(held, options)
+    criu = preflight.require_checkpoint(held, options)
     timeline = Timeline(options.progress)
     runtime, bundle = lifecycle.runtime_of(held), bundle_for(held)
     images = bundle.directory / _images_name(options)
+    standing = options.keeps_running or (options.moves and not options.tcp_established)
+    request = DumpRequest(
+        image_dir=images,
+        work_dir=bundle.directory,
+        leave_running=standing,
+        tcp_established=options.tcp_established,
+        file_locks=options.file_locks,
+        pre_dump=options.pre_checkpoint,
+        parent_path=f"../{members.PRE_CHECKPOINT_DIR}" if options.with_previous else "",
+        link_remap=options.link_remap,
+        # A lock that nobody needs costs 60 ms at the dump and again at the restore: CRIU enters the namespace twice,
+        # and the kernel waits for all cores then.
+        lock_network=options.tcp_established
+        or criu.version < CAN_LEAVE_NETWORK
+        or not networking.is_alone(held),
+    )
     with undertaking(held.services.paths.staging, Kind.CHECKPOINT, held.id) as spool:
         try:
             with translated(CheckpointError, held.name, timeline):
                 _make_fresh(held, images)
                 held.update(checkpointing=True)
-                if options.keeps_running or (options.moves and not options.tcp_established):
-                    dump = _standing(held, options, runtime, bundle, images, timeline, spool)
+                if standing:
+                    dump = _standing(held, options, runtime, bundle, request, timeline, spool)
                 else:
-                    dump = _ended(held, options, runtime, bundle, images, timeline, spool)
+                    dump = _ended(held, options, runtime, bundle, request, timeline, spool)
         except BaseException as error:
             undo(error, lambda: _forget_attempt(held, images))
             raise
@@ -106,12 +121,14 @@ def checkpoint(held: LockedContainer, options: CheckpointOptions) -> CheckpointR
         if options.keeps_running:
             held.update(checkpointing=False, checkpoint_log=_log_of(bundle, options))
             downtime = dump.frozen_for
+            _tidy(held, options)
         else:
             _mark_as_ended(held, options)
+            # First of all: unmounting its root would write the images out, with all else of that file system.
+            _tidy(held, options)
             with timeline.phase(RELEASING):
-                _release(held, options)
+                _release(held, options, dying=standing)
             downtime = timeline.total
-        _tidy(held, options)
     held.emit(EventStatus.CHECKPOINT)
     return CheckpointReport(
         id=held.id,
@@ -134,7 +151,7 @@ def _standing(
     options: CheckpointOptions,
     runtime: OciRuntime,
     bundle: Bundle,
-    images: Path,
+    request: DumpRequest,
     timeline: Timeline,
     spool: Path,
 ) -> _Dump:
@@ -143,17 +160,16 @@ def _standing(
     with runtime.freezing(bundle) as frozen:
         root = Path(held.state.mount_point)
         with timeline.phase(FREEZING), tmp_time_kept(root, frozen.when_still):
-            request = _request(images, bundle, options, leave_running=True)
             took = runtime.checkpoint(bundle, request, launched_of(held.state))
             if frozen.missed:
                 # CRIU did without the freezer, and it has gone on since: its files would be of a later moment.
                 frozen.freeze()
-                _make_fresh(held, images)
+                _make_fresh(held, request.image_dir)
                 took += runtime.checkpoint(bundle, request, launched_of(held.state))
         if options.moves:
             with timeline.phase(GATHERING):
                 await_log(held)
-                export = exporting.gather(held, options, images=images)
+                export = exporting.gather(held, options, images=request.image_dir)
             if options.keeps_running:
                 with timeline.phase(COPYING):
                     export = exporting.spool(export, spool)
@@ -164,7 +180,7 @@ def _standing(
             archive = _pack(held, export, options, timeline, spool)
         if not options.keeps_running:
             _end(held, options, runtime, bundle, frozen, archive, timeline)
-    return _Dump(images=images, took=took, export=export, archive=archive, frozen_for=frozen_for)
+    return _Dump(took=took, archive=archive, frozen_for=frozen_for)
 
 
 def _ended(
@@ -172,7 +188,7 @@ def _ended(
     options: CheckpointOptions,
     runtime: OciRuntime,
     bundle: Bundle,
-    images: Path,
+    request: DumpRequest,
     timeline: Timeline,
     spool: Path,
 ) -> _Dump:
@@ -184,32 +200,17 @@ def _ended(
         timeline.phase(FREEZING),
         tmp_time_kept(root, frozen.when_still),
     ):
-        took = runtime.checkpoint(
-            bundle, _request(images, bundle, options, leave_running=False), launched_of(held.state)
-        )
+        took = runtime.checkpoint(bundle, request, launched_of(held.state))
     archive = export = None
     if options.moves:
         try:
             with timeline.phase(GATHERING):
-                export = exporting.gather(held, options, images=images)
+                export = exporting.gather(held, options, images=request.image_dir)
             archive = _pack(held, export, options, timeline, spool)
         except BaseException as error:
-            undo(error, lambda: _wake_again(held, images, options))
+            undo(error, lambda: _wake_again(held, request.image_dir, options))
             raise
-    return _Dump(images=images, took=took, export=export, archive=archive, frozen_for=timeline.total - before)
-
-
-def _request(images: Path, bundle: Bundle, options: CheckpointOptions, *, leave_running: bool) -> DumpRequest:
-    return DumpRequest(
-        image_dir=images,
-        work_dir=bundle.directory,
-        leave_running=leave_running,
-        tcp_established=options.tcp_established,
-        file_locks=options.file_locks,
-        pre_dump=options.pre_checkpoint,
-        parent_path=f"../{members.PRE_CHECKPOINT_DIR}" if options.with_previous else "",
-        link_remap=options.link_remap,
-    )
+    return _Dump(took=took, archive=archive, frozen_for=timeline.total - before)
 
 
 def _pack(
@@ -267,8 +268,6 @@ def _end(
             undo(error, lambda: _forget_image(held, options))
         raise
     frozen.thaw()
-    if runtime.wait_exit(bundle, launched_of(held.state), EXIT_TIMEOUT) is None:
-        logger.warning("conmon of container %s has not noticed that it was checkpointed", held.name)
 
 
 def _forget_image(held: LockedContainer, options: CheckpointOptions) -> None:
@@ -282,7 +281,7 @@ def _forget_image(held: LockedContainer, options: CheckpointOptions) -> None:
 
 
 def _mark_as_ended(held: LockedContainer, options: CheckpointOptions) -> None:
-    """The checkpoint is durable, and the processes are dead: the state says so before anything is given back."""
+    """The checkpoint is durable, and the processes are dying: the state says so before anything is given back."""
     bundle = bundle_for(held)
     # A container that removes itself goes now; its checkpoint is in the archive.
     keeps_images = not options.moves or (options.keep and not held.config.auto_remove)
@@ -302,10 +301,15 @@ def _mark_as_ended(held: LockedContainer, options: CheckpointOptions) -> None:
     )
 
 
-def _release(held: LockedContainer, options: CheckpointOptions) -> None:
-    """Give everything back; what cannot be given back now is left to the next clean-up, for the checkpoint is made."""
+def _release(held: LockedContainer, options: CheckpointOptions, *, dying: bool) -> None:
+    """Give everything back; what cannot be given back now is left to the next clean-up, for the checkpoint is made.
+
+    *dying*: it was killed, and its end is still to be awaited.
+    """
     runtime, bundle = lifecycle.runtime_of(held), bundle_for(held)
     try:
+        if dying and runtime.wait_exit(bundle, launched_of(held.state), EXIT_TIMEOUT) is None:
+            logger.warning("conmon of container %s has not noticed that it was checkpointed", held.name)
         runtime.delete(bundle, init=identity_of_init(held.state), force=True)
         runtime.remove_leftovers(bundle)
         networking.keep_for_restore(held, established=options.tcp_established)

@@ -36,6 +36,12 @@ def owns_namespace(config: ContainerConfig) -> bool:
     return has_own(config.spec, "network")
 
 
+def is_alone(held: LockedContainer) -> bool:
+    """Whether no packet from outside can ever come to the container: it shares its namespace with nobody."""
+    config = held.config
+    return owns_namespace(config) and not config.networks and not held.services.state.dependents(config.id)
+
+
 def set_up(
     held: LockedContainer, *, wishes: Mapping[str, NetworkOptions] | None = None, on_hold: bool = False
 ) -> tuple[dict[str, Any], str]:

@@ -27,8 +27,8 @@ from libpod.model.move_options import CheckpointOptions, RestoreOptions
 from libpod.network.ports import parse_port_mappings
 
 
-def require_checkpoint(held: LockedContainer, options: CheckpointOptions) -> None:
-    """Raise what stands in the way, before the container is touched."""
+def require_checkpoint(held: LockedContainer, options: CheckpointOptions) -> criu.CriuStatus:
+    """Raise what stands in the way, before the container is touched; returns the CRIU that will do it."""
     config = held.config
     moving = options.moves
     if config.auto_remove and not moving and not options.keeps_running:
@@ -46,8 +46,9 @@ def require_checkpoint(held: LockedContainer, options: CheckpointOptions) -> Non
         raise InvalidArgumentError(
             f"the directory {options.export.parent} for the export does not exist", resolution="make it first"
         )
-    require_criu(held.services, pre_checkpoint=options.pre_checkpoint or options.with_previous)
+    status = require_criu(held.services, pre_checkpoint=options.pre_checkpoint or options.with_previous)
     require_runtime(held.services, config)
+    return status
 
 
 def require_restore(services: Services, config: ContainerConfig) -> None:
@@ -56,8 +57,8 @@ def require_restore(services: Services, config: ContainerConfig) -> None:
     require_runtime(services, config)
 
 
-def require_criu(services: Services, *, pre_checkpoint: bool = False) -> None:
-    """Raise NotSupportedError or ProgramMissingError unless there is a CRIU that works on this kernel.
+def require_criu(services: Services, *, pre_checkpoint: bool = False) -> criu.CriuStatus:
+    """The CRIU in use; raises NotSupportedError or ProgramMissingError unless it works on this kernel.
 
     With *pre_checkpoint* the kernel must also tell which pages have changed.
     """
@@ -65,7 +66,7 @@ def require_criu(services: Services, *, pre_checkpoint: bool = False) -> None:
     needs = None
     if pre_checkpoint:
         needs = criu.CriuNeeds(features=(criu.MEMORY_TRACKING,), purpose="dump memory in two steps")
-    criu.require_criu(needs, configured, cache=services.paths.criu_probe)
+    return criu.require_criu(needs, configured, cache=services.paths.criu_probe)
 
 
 def require_runtime(services: Services, config: ContainerConfig) -> None:

@@ -19,7 +19,6 @@ from libpod.checkpoint.report import RestoreReport
 from libpod.checkpoint.statistics import RestoreStatistics, read_restore_statistics
 from libpod.checkpoint.timeline import Timeline
 from libpod.container_internal import (
-    criu_options,
     explaining,
     lifecycle,
     networking,
@@ -71,12 +70,10 @@ def wake(held: LockedContainer, images: Path, options: RestoreOptions, timeline:
     runtime, bundle = lifecycle.runtime_of(held), bundle_for(held)
     timeline.current = PREPARING  # ports are reserved before the phase begins
     lifecycle.remove_unrecorded(held, runtime)
-    knows_tcp_close = criu_options.has_tcp_close(runtime.capabilities)
-    unsaid = ("tcp-close",) if options.tcp_close and not knows_tcp_close else ()
     request = RestoreRequest(
         image_dir=images,
         tcp_established=options.tcp_established,
-        tcp_close=options.tcp_close and knows_tcp_close,
+        tcp_close=options.tcp_close,
         file_locks=options.file_locks,
     )
     original = specification.kept_for_restore(bundle.config_file)
@@ -95,7 +92,7 @@ def wake(held: LockedContainer, images: Path, options: RestoreOptions, timeline:
                 held.update(bind_mounts=prepared.bind_mounts)
                 specification.write_restored(held, prepared, original)
             began = timeline.total
-            with timeline.phase(WAKING), criu_options.told(held, *unsaid):
+            with timeline.phase(WAKING):
                 launched = launch.go()
             took = timeline.total - began
             if options.tcp_established:

@@ -192,7 +192,6 @@ def _restore_options(restore: RestoreRequest) -> list[str]:
         name
         for name, wanted in {
             "--tcp-established": restore.tcp_established,
-            "--tcp-close": restore.tcp_close,
             "--file-locks": restore.file_locks,
         }.items()
         if wanted

@@ -140,7 +140,6 @@ class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     image_dir: Path
     tcp_established: bool = False
     tcp_close: bool = False
-    """crun 1.23 and later only."""
     file_locks: bool = False
     lsm_profile: str = ""
     """TYPE:NAME, e.g. selinux:LABEL; for pods."""
@@ -161,6 +160,8 @@ class DumpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The images of the dump before this one, relative to image_dir."""
     link_remap: bool = False
     """runc 1.3 and later only."""
+    lock_network: bool = True
+    """False only where no packet can come, and with CRIU 3.19 or later."""
 
 
 class ExecRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from libpod.define.errors import CommandError
 from libpod.linux.files import remove_tree
 from libpod.linux.process import run
-from libpod.oci import arguments
+from libpod.oci import arguments, criu_config
 from libpod.oci.base import Bundle, DumpRequest, Launched
 from libpod.oci.deleting import delete
 from libpod.oci.ending import wait_exit
@@ -40,7 +40,9 @@ def checkpoint(programs: Programs, bundle: Bundle, request: DumpRequest, launche
     bundle.oci_log.unlink(missing_ok=True)
     began = time.monotonic_ns()
     try:
-        run(arguments.checkpoint_args(programs.runtime, bundle, request), env=programs.environment)
+        words = () if request.lock_network else ("network-lock skip",)
+        with criu_config.telling(programs.environment, bundle.directory, words) as environment:
+            run(arguments.checkpoint_args(programs.runtime, bundle, request), env=environment)
     except CommandError as error:
         text = read_log(bundle.oci_log) or log_text(error.stderr) or error.stderr
         raise runtime_error(

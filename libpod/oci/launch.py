@@ -33,7 +33,7 @@ from libpod.define.errors import InvalidStateError, LibpodError, OciRuntimeError
 from libpod.linux import inotify, pidfd
 from libpod.linux.pidfd import ProcessIdentity
 from libpod.linux.process import DEVNULL, Child, spawned
-from libpod.oci import arguments, reports
+from libpod.oci import arguments, criu_config, reports
 from libpod.oci.attach import AttachStream
 from libpod.oci.base import DEFAULT_BUFFER, Bundle, Launched, RestoreRequest
 from libpod.oci.deleting import delete
@@ -190,11 +190,13 @@ def launching(
         preserved = preserving(argv, preserve_fds, stack)
         channels = {"_OCI_SYNCPIPE": str(sync_theirs.fileno()), "_OCI_STARTPIPE": str(gate_theirs.fileno())}
         logger.debug("launch %s", " ".join(argv))
+        words = ("tcp-close",) if restore is not None and restore.tcp_close else ()
+        environment = stack.enter_context(criu_config.telling(programs.environment, bundle.directory, words))
         launch_note(bundle).touch()
         front = stack.enter_context(
             spawned(
                 preserved.argv,
-                env={**programs.environment, **channels},
+                env={**environment, **channels},
                 cwd=bundle.directory,
                 pass_fds=(sync_theirs.fileno(), gate_theirs.fileno(), *pass_fds, *preserved.pass_fds),
                 process_group=0,

@@ -155,7 +155,9 @@ def storm(engine: Engine, directory: Path, seconds: float, *, seed: int = 1) -> 
         others.run(program, "create", "--name", name, "--network", "none", f"localhost/base-{name}:1", "true")
         # Written without a mount: of two podmans, one that ends with an outdated view takes the driver's home, and
         # with it the mounts of the other, away. What is mounted here is ours.
-        upper = others.run(program, "container", "inspect", "--format", "{{.GraphDriver.Data.UpperDir}}", name)
+        upper = others.run(
+            program, "container", "inspect", "--format", "{{.GraphDriver.Data.UpperDir}}", name
+        )
         (Path(upper) / name).write_text(f"{name} {number}")
         others.run(program, "commit", "-q", name, f"localhost/{name}:{number}")
         others.run(program, "rm", name)

@@ -10,6 +10,8 @@ import pytest
 
 import libpod
 from libpod import ContainerStatus
+from libpod.checkpoint.criu import find_criu
+from libpod.checkpoint.criu_images import decode, require_decoder
 from tests.engines import COUNT, Engine, conmons_of, counts_on, last_count, lines, until
 
 
@@ -161,3 +163,28 @@ def test_a_container_that_was_checkpointed_can_simply_be_started(runtime, counte
     counter.start()
     assert until(lambda: lines(counter)[-1], lambda line: line in {"1", "2", "3"}) in {"1", "2", "3"}
     assert counter.status() is ContainerStatus.RUNNING
+
+
+SKIPPED = 2
+"""CRIU's number for a network that was not locked."""
+
+
+@pytest.mark.parametrize(
+    ("options", "has_guest", "locked"),
+    [({}, False, False), ({"tcp_established": True}, False, True), ({}, True, True)],
+    ids=["alone", "connections", "guest"],
+)
+def test_the_network_is_locked_where_anything_can_come(runtime, counter, options, has_guest, locked):
+    """Locking costs a tenth of a second each way: where nobody can send anything, nothing is locked."""
+    if has_guest:
+        runtime.create("bb:1", "true", name="guest", network="container:counter")
+    runtime.checkpoint("counter", keep=True, **options)
+    images = runtime.root / "overlay-containers" / counter.id / "userdata/checkpoint"
+    entries = decode(require_decoder(find_criu()), images / "inventory.img", archive="counter")
+    assert (entries[0].get("network_lock_method", 0) != SKIPPED) is locked
+    assert not (images.parent / "criu.conf").exists()
+    stood = last_count(counter)
+    runtime.restore("counter", **options)
+    counts_on(counter, stood)
+    if has_guest:
+        runtime.container("guest").remove()

@@ -19,7 +19,7 @@ from libpod.container_internal import checkpointing, restoring
 from libpod.linux import cgroups
 from libpod.runtime_import import FILLING, UNPACKING
 from tests.engines import COUNT, Engine, conmons_of, counts_on, last_count, until
-from tests.runtime.moves import CHECKPOINTS, IMPORT, RESTORE, belongings, kill_at
+from tests.runtime.moves import CHECKPOINTS, IMAGE, IMPORT, RESTORE, belongings, forget_image, kill_at
 
 STOPPED = {ContainerStatus.STOPPED, ContainerStatus.EXITED}
 
@@ -27,7 +27,7 @@ STOPPED = {ContainerStatus.STOPPED, ContainerStatus.EXITED}
 def survives(engine: Engine, name: str, at: int, archive: Path | None = None) -> None:
     """With a new process: the container counts on from *at*, if need be after it was restored; nothing else is left.
 
-    When the kill came after the last step, the archive is its checkpoint and its own images may be gone.
+    When the kill came after the last step, the archive or the image is its checkpoint and its own images may be gone.
     """
     with engine.runtime() as runtime:
         container = runtime.container(name)
@@ -38,10 +38,14 @@ def survives(engine: Engine, name: str, at: int, archive: Path | None = None) ->
             if (directory / members.CHECKPOINT_DIR / members.INVENTORY).exists():
                 runtime.restore(container)
             else:
-                assert archive is not None
-                assert archive.exists(), "its checkpoint is nowhere"
                 container.remove()
-                container = runtime.restore(import_=archive)
+                if archive is not None and archive.exists():
+                    container = runtime.restore(import_=archive)
+                else:
+                    assert any(IMAGE in image.names for image in runtime.images()), (
+                        "its checkpoint is nowhere"
+                    )
+                    container = runtime.restore(image=IMAGE)
         assert container.status() is ContainerStatus.RUNNING
         assert not is_frozen(runtime, container)
         counts_on(container, max(at, last_count(container)))
@@ -82,11 +86,12 @@ def heavy(runtime, programs):
 
 
 @pytest.mark.parametrize("way", CHECKPOINTS, ids=lambda way: way.name)
-def test_a_checkpoint_that_is_killed_in_any_phase(engine: Engine, counter, tmp_path, way):
+def test_a_checkpoint_that_is_killed_in_any_phase(engine: Engine, runtime, counter, tmp_path, way):
     options = dict(way.options, container="counter")
     if way.exports:
         options["export"] = tmp_path / "c.tar"
     for phase in way.phases:
+        forget_image(runtime)
         at = last_count(counter)
         kill_at(engine, "checkpoint", phase, **options)
         survives(engine, "counter", at, tmp_path / "c.tar")
