@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from libpod import runtime_import
-from libpod.checkpoint import documents, members
+from libpod.checkpoint import cpuinfo, criu, documents, members
 from libpod.checkpoint.fitness import FitnessFinding, FitnessReport, Severity
 from libpod.checkpoint.origin import origin_of
 from libpod.checkpoint.reader import read_head
@@ -24,7 +24,7 @@ from libpod.checkpoint.writer import free_space
 from libpod.container_internal import import_judging, preflight
 from libpod.container_internal.naming import is_taken
 from libpod.container_internal.services import Services
-from libpod.define.errors import InvalidArgumentError, LibpodError
+from libpod.define.errors import InvalidArgumentError, LibpodError, ProgramMissingError
 from libpod.linux import cpu
 from libpod.model.codec import CONTAINER_CONFIG
 from libpod.model.container_config import ContainerConfig
@@ -125,6 +125,8 @@ def _origin(services: Services, config: ContainerConfig, spec: Mapping[str, Any]
             _O, f"this processor lacks what the other had: {', '.join(missing[:8])}",
             "restore it on a processor of the same or a newer kind",
         )  # fmt: skip
+    elif origin.cpuinfo:
+        yield from _processor(services, origin.cpuinfo)
     here = "v2" if host.cgroup_v2 else "v1"
     if origin.cgroups and origin.cgroups != here:
         yield FitnessFinding(
@@ -133,6 +135,22 @@ def _origin(services: Services, config: ContainerConfig, spec: Mapping[str, Any]
         )  # fmt: skip
     if origin.kernel and origin.kernel != host.kernel:
         yield FitnessFinding(_R, f"it was made on Linux {origin.kernel}, and this is {host.kernel}")
+
+
+def _processor(services: Services, description: str) -> Iterator[FitnessFinding]:
+    configured = Path(services.config.criu_path) if services.config.criu_path else None
+    try:
+        said = cpuinfo.mismatch(criu.find_criu(configured), description)
+    except ProgramMissingError:
+        return  # said by `require_criu`
+    except ValueError:
+        yield FitnessFinding(_R, "what it says about the processor that it was made on cannot be read")
+        return
+    if said is not None:
+        yield FitnessFinding(
+            _O, f"CRIU will not restore it on this processor ({said})",
+            "restore it on a processor of the same or a newer kind",
+        )  # fmt: skip
 
 
 def _names(services: Services, config: ContainerConfig, options: RestoreOptions) -> Iterator[FitnessFinding]:

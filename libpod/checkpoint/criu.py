@@ -130,7 +130,7 @@ def criu_status(configured: Path | None = None, *, cache: Path | None = None) ->
     Raises ProgramMissingError when there is none.
     """
     path = find_criu(configured)
-    key = _cache_key(path)
+    key = cache_key(path)
     if cache is not None:
         remembered = _remembered(cache, key)
         if remembered is not None:
@@ -144,7 +144,7 @@ def criu_status(configured: Path | None = None, *, cache: Path | None = None) ->
 def has_feature(feature: str, configured: Path | None = None, *, cache: Path | None = None) -> bool:
     """Whether this CRIU and kernel have a feature by its name for `criu check --feature`; cached likewise."""
     path = find_criu(configured)
-    key = _cache_key(path)
+    key = cache_key(path)
     remembered = _remembered(cache, key) if cache is not None else None
     if remembered is not None and feature in remembered.features:
         return remembered.features[feature]
@@ -293,7 +293,8 @@ class _Facts(msgspec.Struct, frozen=True, kw_only=True):
     features: dict[str, bool] = msgspec.field(default_factory=dict)
 
 
-def _cache_key(path: Path) -> str:
+def cache_key(path: Path) -> str:
+    """What answers of the criu at *path* hold for: this boot, this kernel, this file."""
     found = os.stat(path)
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return f"{boot} {os.uname().release} {path} {found.st_mtime_ns} {found.st_size}"

@@ -21,6 +21,7 @@ _KEYS = {
     "kernel": f"{PODMAN}host.kernel",
     "cgroups": f"{PODMAN}cgroups.version",
     "criu": f"{PODMAN}criu.version",
+    "cpuinfo": f"{PODMAN}host.cpuinfo",
 }
 
 
@@ -34,6 +35,8 @@ class Origin:
     """v1 or v2."""
     criu: str = ""
     """As a number: 40201."""
+    cpuinfo: str = ""
+    """Its processor as CRIU describes it (`cpuinfo.describe`)."""
     cpu: tuple[str, ...] = ()
     """Features of its processor."""
 

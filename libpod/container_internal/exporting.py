@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 
-from libpod.checkpoint import criu, documents, members
+from libpod.checkpoint import cpuinfo, criu, documents, members
 from libpod.checkpoint.codec import CompressionKind
 from libpod.checkpoint.frozen import FrozenTree, freeze_tree
 from libpod.checkpoint.origin import Origin, without_origin
@@ -27,6 +27,7 @@ from libpod.checkpoint.spool import spool_tree
 from libpod.checkpoint.writer import ArchiveWriter
 from libpod.container_internal import networking
 from libpod.container_internal.held import LockedContainer
+from libpod.container_internal.services import Services
 from libpod.define.errors import InvalidStateError, VolumeError
 from libpod.linux import cpu, mounts
 from libpod.model.codec import CONTAINER_CONFIG
@@ -102,19 +103,24 @@ def gather(held: LockedContainer, options: CheckpointOptions, *, images: Path) -
     )
 
 
-def _with_origin(held: LockedContainer, spec: dict[str, Any]) -> dict[str, Any]:
-    """Say where it was made: whoever is to wake it can see whether the processor and the cgroups are like these."""
-    services = held.services
+def origin_of_this_host(services: Services) -> Origin:
+    """What an archive says about where it was made."""
     configured = Path(services.config.criu_path) if services.config.criu_path else None
-    origin = Origin(
+    status = criu.criu_status(configured, cache=services.paths.criu_probe)
+    return Origin(
         architecture=services.host.architecture,
         kernel=services.host.kernel,
         cgroups="v2" if services.host.cgroup_v2 else "v1",
-        criu=str(criu.criu_status(configured, cache=services.paths.criu_probe).version),
+        criu=str(status.version),
+        cpuinfo=cpuinfo.describe(status.path, cache=services.paths.criu_cpuinfo),
         cpu=cpu.features(),
     )
+
+
+def _with_origin(held: LockedContainer, spec: dict[str, Any]) -> dict[str, Any]:
+    """Say where it was made: whoever is to wake it can see whether the processor and the cgroups are like these."""
     annotations = without_origin(spec.get("annotations") or {})
-    return {**spec, "annotations": {**annotations, **origin.annotations()}}
+    return {**spec, "annotations": {**annotations, **origin_of_this_host(held.services).annotations()}}
 
 
 def spool(export: Export, directory: Path) -> Export:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import libpod
+from libpod.checkpoint.criu import find_criu
+from libpod.checkpoint.criu_images import require_decoder
 from libpod.checkpoint.fitness import Severity
 from libpod.checkpoint.origin import origin_of
 from libpod.linux import cpu, mounts
@@ -212,6 +216,34 @@ def test_another_kind_of_host_is_seen(archive, other_engine: Engine, tmp_path, k
     with other_engine.runtime() as other:
         report = other.can_restore(rewritten(archive, tmp_path / "other.tar", change))
         assert any(said in item.cause for item in report.obstacles), [str(item) for item in report.findings]
+
+
+def test_criu_is_asked_about_the_processor(archive, other_engine: Engine, tmp_path):
+    """Its own description travels with the archive; here it is changed into that of a processor that has more."""
+    images = require_decoder(find_criu())
+
+    def with_more(word: str) -> str:
+        document = images.loads(base64.b64decode(word))
+        document["entries"][0]["x86_entry"][0]["xfeatures_mask"] |= 1 << 20
+        return base64.b64encode(images.dumps(document)).decode()
+
+    def report_on(change_word: Callable[[str], str]) -> libpod.FitnessReport:
+        def change(name: str, document: dict[str, Any]) -> None:
+            if name == "spec.dump":
+                key = "io.podman.annotations.checkpoint.host.cpuinfo"
+                document["annotations"][key] = change_word(document["annotations"][key])
+
+        with other_engine.runtime() as other:
+            return other.can_restore(rewritten(archive, tmp_path / "other.tar", change))
+
+    assert report_on(lambda word: word).fit
+    causes = [item.cause for item in report_on(with_more).obstacles]
+    assert causes == [
+        "CRIU will not restore it on this processor (cpu: CPU xfeatures has unsupported bits (0x100000))"
+    ]
+    unreadable = report_on(lambda _: "no base64")
+    assert unreadable.fit
+    assert any("cannot be read" in item.cause for item in unreadable.findings)
 
 
 def test_bind_sources_policy_networks_and_labels_are_looked_at(archive, other_engine: Engine, tmp_path):
