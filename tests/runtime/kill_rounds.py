@@ -301,7 +301,7 @@ class Rounds:
             found = Known.of(runtime)
             self._compare(before, found, lines, under_way)
             report = until(runtime.check, lambda item: not item.findings, timeout=PATIENCE)
-            assert [str(item) for item in report.findings] == []
+            assert not report.findings, "\n".join(str(item) for item in report.findings)
             assert runtime._services.state.repair(thorough=True, pretend=True) == []
             self._compare_with_host(runtime)
 
