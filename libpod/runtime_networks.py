@@ -95,7 +95,9 @@ def remove_strays(services: Services) -> list[Stray]:
     """Remove what is ours in the kernel and belongs to no container of this runtime; says what that was."""
     live = services.state.container_ids()
     backend = backend_of(services)
-    found = backend.strays(live, definitions_of(services).list())
+    seen = backend.strays(live, definitions_of(services).list())
+    live = services.state.container_ids()  # again: one that was made meanwhile is no stray
+    found = [item for item in seen if item.container_id not in live]
     if found:
         logger.info("removing %d remains of networks", len(found))
         backend.remove_strays(found)

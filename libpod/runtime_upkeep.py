@@ -91,7 +91,10 @@ def network_strays(services: Services) -> Iterator[Problem]:
     from libpod.container_internal import bridging
 
     backend = bridging.backend_of(services)
-    found = backend.strays(services.state.container_ids(), bridging.definitions_of(services).list())
+    seen = backend.strays(services.state.container_ids(), bridging.definitions_of(services).list())
+    # Asked again: one that was made, and connected, while we looked is no stray.
+    living = set(services.state.container_ids())
+    found = [item for item in seen if item.container_id not in living]
     for item in found:
         of = f" of container {short(item.container_id)}" if item.container_id else ""
         yield Problem(

@@ -6,7 +6,7 @@
 
 Everything happens under the driver's lock. A file appears whole; the server reads all of them at its start
 and at SIGHUP, and ends by itself when none is left. A kill between a file and the signal leaves a server
-that is one change behind until the next.
+that is one change behind until the next, or until the clean-up of that container tells it.
 
 Covers: netavark src/dns/aardvark.rs
 """
@@ -24,6 +24,7 @@ from libpod.define.errors import HostError, NetworkError
 from libpod.linux import pidfd
 from libpod.linux.daemons import start_daemon
 from libpod.linux.process import find_program
+from libpod.network.definitions import NetworkDefinition
 from libpod.network.names import dns_names
 from libpod.network.plan import PlannedLink
 
@@ -49,27 +50,36 @@ class Aardvark:
         """Make the container known on the networks of *links* that have DNS enabled."""
         for link in links:
             lines = self._lines(link.definition.name)
-            gateways = ",".join(subnet.gateway for subnet in link.definition.subnets if subnet.gateway)
-            header = " ".join(filter(None, (gateways, ",".join(link.definition.network_dns_servers))))
             kept = [line for line in lines[1:] if not line.startswith(f"{container_id} ")]
-            self._write(link.definition.name, [header, *kept, _entry(container_id, name, link, servers)])
+            addresses = [address.address for address in link.addresses]
+            names = dns_names(container_id, name, link.attachment.aliases)
+            entry = entry_line(container_id, addresses, names, servers)
+            self._write(link.definition.name, [header_line(link.definition), *kept, entry])
         if links:
             self._notify(start=True)
 
     def remove(self, container_id: str, networks: Sequence[str]) -> None:
-        """Forget the container on *networks*; unknown is fine."""
-        changed = False
+        """Forget the container on *networks*; unknown is fine.
+
+        The server is told in any case: whoever has written the file may have been killed before he told it.
+        """
         for network in networks:
             lines = self._lines(network)
             kept = [line for line in lines[1:] if not line.startswith(f"{container_id} ")]
             if len(kept) + 1 < len(lines):
-                changed = True
                 if kept:
                     self._write(network, [lines[0], *kept])
                 else:
                     os.unlink(self._directory / network)
-        if changed:
-            self._notify(start=False)
+        self._notify(start=False)
+
+    def rewrite(self, network: str, header: str, entries: Sequence[str]) -> None:
+        """Make *entries* all that is known on *network*: another program's file may be half written."""
+        if entries:
+            self._write(network, [header, *entries])
+        else:
+            (self._directory / network).unlink(missing_ok=True)
+        self._notify(start=bool(entries))
 
     def known(self) -> dict[str, list[str]]:
         """Network → ids of the containers that are known there."""
@@ -78,6 +88,18 @@ class Aardvark:
         except FileNotFoundError:
             return {}
         return {name: [line.partition(" ")[0] for line in self._lines(name)[1:]] for name in names}
+
+    def is_idle(self) -> bool:
+        """Whether a server runs although no network has a name: it was not told that the last one went."""
+        return not self.known() and self._pid() is not None
+
+    def end_idle(self) -> None:
+        """Tell such a server, and wait until it has ended."""
+        pid = self._pid()
+        if pid is not None and self.is_idle():
+            server = pidfd.ProcessIdentity.of(pid)
+            self._notify(start=False)
+            pidfd.wait_end(server, _SECONDS)
 
     def _notify(self, *, start: bool) -> None:
         pid = self._pid()
@@ -135,12 +157,20 @@ def _await_handler(pid: int) -> None:
         time.sleep(0.002)
 
 
-def _entry(container_id: str, name: str, link: PlannedLink, servers: Sequence[str]) -> str:
-    addresses = [address.address for address in link.addresses]
+def header_line(definition: NetworkDefinition) -> str:
+    """The first line of a network's file: where the server listens, and whom it asks."""
+    gateways = ",".join(subnet.gateway for subnet in definition.subnets if subnet.gateway)
+    return " ".join(filter(None, (gateways, ",".join(definition.network_dns_servers))))
+
+
+def entry_line(
+    container_id: str, addresses: Sequence[str], names: Sequence[str], servers: Sequence[str]
+) -> str:
+    """The line of a container."""
     fields = [
         container_id,
         ",".join(item for item in addresses if ":" not in item),
         ",".join(item for item in addresses if ":" in item),
-        ",".join(dns_names(container_id, name, link.attachment.aliases)),
+        ",".join(names),
     ]
     return " ".join([*fields, ",".join(servers)] if servers else fields)

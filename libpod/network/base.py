@@ -83,7 +83,7 @@ class Stray(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """Something of ours in the kernel or on disk that belongs to no container that lives."""
 
     kind: str
-    """"link", "bridge", "rule", "table", "name" or "namespace"."""
+    """"link", "bridge", "rule", "table", "name", "server", "namespace", or "connection" for whatever netavark made."""
     name: str
     container_id: str = ""
     """"" when it belongs to a network, or is too young to say."""

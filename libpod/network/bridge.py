@@ -22,12 +22,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from libpod.define.errors import NetworkError, short
-from libpod.linux.digest import sha256
 from libpod.linux.file_locks import locked_file
 from libpod.linux.links import links as host_links
 from libpod.linux.namespaces import opened_namespace
@@ -36,7 +34,7 @@ from libpod.network.aardvark import SEARCH_DOMAIN, Aardvark
 from libpod.network.base import ContainerNetwork, NetworkAttachment, NetworkBackend, Stray
 from libpod.network.definitions import BRIDGE, NetworkDefinition
 from libpod.network.firewall import Firewall
-from libpod.network.plan import PlannedLink, derived_mac, host_link_name, plan, status_of
+from libpod.network.plan import PlannedLink, derived_mac, host_link_name, installation, plan, status_of
 from libpod.network.rules import network_mark
 from libpod.network.status import NetAddress, NetworkStatus
 from libpod.network.wiring import Wiring
@@ -51,10 +49,8 @@ class BridgeBackend(NetworkBackend):
 
     def __init__(self, run_directory: Path, *, aardvark: str | None = None) -> None:
         """*aardvark* is the program that serves names (`aardvark.find_aardvark`), None for no DNS."""
-        # Resolved, since /var/run and /run are one directory and must be one owner.
-        digest = sha256(os.fsencode(os.path.realpath(run_directory))).hex()
-        self.owner = digest[:8]
-        self.group = int(digest[:8], 16) >> 1 | 1
+        self.owner = installation(run_directory)
+        self.group = int(self.owner, 16) >> 1 | 1
         self.firewall = Firewall(f"libpod_{self.owner}")
         self._run_directory = run_directory
         self._dns = Aardvark(run_directory, aardvark) if aardvark else None
@@ -121,10 +117,8 @@ class BridgeBackend(NetworkBackend):
     def strays(self, live: Collection[str], definitions: Sequence[NetworkDefinition]) -> list[Stray]:
         expected = {host_link_name(self.owner, ctr, item.name) for ctr in live for item in definitions}
         with self._locked():
-            named = self._dns.known() if self._dns else {}
-            return strays.find(
+            found = strays.find(
                 host_links(),
-                named=named,
                 published=self.firewall.published(),
                 network_elements=self.firewall.network_elements(),
                 table=self.firewall.table if self.firewall.exists() else "",
@@ -133,10 +127,21 @@ class BridgeBackend(NetworkBackend):
                 live=live,
                 expected=expected,
             )
+            if self._dns:
+                found += strays.names(self._dns.known(), live)
+                found += strays.servers(idle=self._dns.is_idle())
+            return found
 
     def remove_strays(self, found: Sequence[Stray]) -> None:
         with self._locked():
-            names = [stray.name for stray in found if stray.kind in ("link", "bridge")]
+            # Looked at again, since the lock was given up meanwhile: a set-up may have made use of what lay about.
+            present = {link.name: link.alias for link in host_links()}
+            up = {alias.removeprefix(self._bridge_prefix) for alias in present.values()}
+            names = [
+                stray.name
+                for stray in found
+                if stray.kind == "link" and strays.is_still(stray, present.get(stray.name))
+            ]
             if names:
                 wiring.on_host(lambda host: [host.delete(name) for name in names])
             for owner in {
@@ -144,11 +149,13 @@ class BridgeBackend(NetworkBackend):
             }:
                 self.firewall.withdraw(owner)
             for stray in found:
-                if stray.kind == "rule" and not stray.container_id:
+                if stray.kind == "rule" and not stray.container_id and stray.name not in up:
                     self.firewall.remove_network(stray.name)
                 if stray.kind == strays.NAME and self._dns:
                     self._dns.remove(stray.container_id, [stray.name])
             self._remove_idle_bridges()
+            if self._dns:
+                self._dns.end_idle()
 
     # -- up
     # -----------------------------------------------------------------------------------------------------
@@ -234,8 +241,12 @@ class BridgeBackend(NetworkBackend):
         if link.definition.vlan:
             host.tag_vlan(index, link.definition.vlan)
 
+    @property
+    def _bridge_prefix(self) -> str:
+        return f"libpod:{self.owner}:{strays.NETWORK}:"
+
     def _bridge_alias(self, definition: NetworkDefinition) -> str:
-        return f"libpod:{self.owner}:{strays.NETWORK}:{network_mark(definition)}"
+        return self._bridge_prefix + network_mark(definition)
 
     # -- down
     # ---------------------------------------------------------------------------------------------------
@@ -275,7 +286,7 @@ class BridgeBackend(NetworkBackend):
     def _remove_idle_bridges(self, candidates: Sequence[NetworkDefinition] | None = None) -> None:
         """Remove the bridges of *candidates* (default: all of ours) that have no port left, and their
         rules."""
-        prefix = f"libpod:{self.owner}:{strays.NETWORK}:"
+        prefix = self._bridge_prefix
         names = None if candidates is None else {item.network_interface for item in candidates}
         if names is not None and "" in names:
             names = None  # the definition is gone, and which bridge was its own is not known any more

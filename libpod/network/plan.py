@@ -7,8 +7,10 @@ tear-down needs no record of what a set-up did, and two installations on one hos
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -47,6 +49,12 @@ class PlannedLink(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def definition(self) -> NetworkDefinition:
         return self.attachment.definition
+
+
+def installation(run_directory: Path) -> str:
+    """The number by which a runtime's things in the kernel are told from another's: 8 hex digits."""
+    # Resolved, since /var/run and /run are one directory and must be one owner.
+    return sha256(os.fsencode(os.path.realpath(run_directory))).hex()[:8]
 
 
 def plan(owner: str, request: ContainerNetwork) -> tuple[PlannedLink, ...]:

@@ -5,6 +5,7 @@
     bridge  one of ours without a port
     rule    a published port of a container that does not live, or the rules of a network without a bridge
     name    what the name server knows of a container that does not live
+    server  a name server that serves nobody any more
     table   our table while no bridge of ours exists
 
 Namespaces are the engine's: `namespaces` compares the files in its directory with the living.
@@ -27,7 +28,6 @@ NAME = "name"
 def find(
     links: Sequence[Link],
     *,
-    named: Mapping[str, Sequence[str]],
     published: Sequence[Published],
     network_elements: Sequence[tuple[str, str, str]],
     table: str,
@@ -36,8 +36,7 @@ def find(
     live: Collection[str],
     expected: Collection[str],
 ) -> list[Stray]:
-    """The strays in a listing; *expected* are the names of the links that living containers may have, *named* the ids
-    that the name server knows on each network."""
+    """The strays in a listing; *expected* are the names of the links that living containers may have."""
     found: dict[Stray, None] = {}
     ports = {link.master for link in links if link.master}
     marks = set()
@@ -54,14 +53,32 @@ def find(
     for item in published:
         if item.owner not in live:
             found[Stray(kind="rule", name=item.claim.key, container_id=item.owner)] = None
-    for network, ids in named.items():
-        found |= dict.fromkeys(Stray(kind=NAME, name=network, container_id=i) for i in ids if i not in live)
     for _, _, mark in network_elements:
         if mark not in marks:
             found[Stray(kind="rule", name=mark)] = None
     if table and not marks:
         found[Stray(kind="table", name=table)] = None
     return list(found)
+
+
+def is_still(stray: Stray, alias: str | None) -> bool:
+    """Whether a link that was found is what it was then, now that it has *alias* (None: it is gone)."""
+    return alias is not None and alias.split(":")[2:3] == ([stray.container_id] if stray.container_id else [])
+
+
+def names(known: Mapping[str, Sequence[str]], live: Collection[str]) -> list[Stray]:
+    """The entries of containers that do not live, of what a name server knows on each network."""
+    return [
+        Stray(kind=NAME, name=network, container_id=container_id)
+        for network, ids in known.items()
+        for container_id in ids
+        if container_id not in live
+    ]
+
+
+def servers(*, idle: bool) -> list[Stray]:
+    """The name server, when it is one that nobody needs."""
+    return [Stray(kind="server", name="aardvark-dns")] if idle else []
 
 
 def namespaces(directory: Path, live: Collection[str]) -> list[Path]:

@@ -17,6 +17,7 @@ from libpod.network.base import Stray
 from libpod.network.bridge import BridgeBackend
 from libpod.network.creation import Occupied, default_definition
 from libpod.network.ipam import choose
+from tests.network.conftest import wait_until
 
 pytestmark = [pytest.mark.root, pytest.mark.network]
 ROOT = Path(__file__).parents[2]
@@ -76,6 +77,22 @@ def test_strays_are_told_from_what_lives(host, directory, containers):
     assert host.do(lambda: backend.strays([living.id], [net])) == []
     living.serve_tcp(80)
     assert host.ask("10.77.0.2", 80) == b"hello"
+
+
+def test_what_is_in_use_again_when_it_is_to_be_removed_stays(host, directory, containers):
+    backend = BridgeBackend(directory / "run")
+    net = default_definition("podman", [], Occupied())
+    dead, living = containers("dead"), containers("living")
+    host.do(lambda: backend.setup(dead.request((net, ("10.77.0.2",)))))
+    dead.close()
+    wait_until(lambda: len(host.links()) == 2, "the kernel takes the pair away")
+    found = host.do(lambda: backend.strays([], [net]))
+    assert {stray.kind for stray in found} == {"bridge"}
+    port = PortMapping(container_port=80, host_port=8080)
+    host.do(lambda: backend.setup(living.request((net, ("10.77.0.3",)), ports=(port,))))
+    host.do(lambda: backend.remove_strays(found))
+    living.serve_tcp(80)
+    assert host.ask("127.0.0.1", 8080) == b"hello"
 
 
 def test_another_installation_on_the_same_host_is_left_alone(host, directory, containers):

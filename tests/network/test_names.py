@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from libpod.linux.pidfd import process_state
 from libpod.network.aardvark import find_aardvark
 from libpod.network.bridge import BridgeBackend
 from libpod.network.creation import NetworkCreateOptions, Occupied, new_definition
 from libpod.network.names import Neighbour, neighbour_entries
 from libpod.network.status import NetAddress, NetInterface, StatusBlock
 from libpod.network.texts import HostEntry
+from tests.killing import killed_at
 from tests.network.conftest import DEADLINE, wait_until
 
 
@@ -83,3 +85,40 @@ def test_a_server_answers_for_names_aliases_and_short_ids(host, directory, conta
     finally:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
             os.kill(int(pid_file.read_text()), signal.SIGKILL)
+
+
+@pytest.mark.root
+@pytest.mark.network
+@pytest.mark.skipif(find_aardvark() is None, reason="aardvark-dns is not installed")
+@pytest.mark.parametrize("repair", ["clean-up", "strays"])
+def test_a_server_that_was_not_told_of_the_last_name_ends_with_the_repair(
+    host, directory, containers, repair
+):
+    """The driver is killed after it has removed the file, and before it says so."""
+    backend = BridgeBackend(directory / "run", aardvark=find_aardvark())
+    pid_file = directory / "run/aardvark-dns/aardvark.pid"
+    net = new_definition(NetworkCreateOptions(name="front"), [], Occupied())
+    one = containers("one")
+    request = one.request((net, ("10.72.0.2",)))
+    host.do(lambda: backend.setup(request))
+    wait_until(pid_file.exists, "the server is up")
+    pid = int(pid_file.read_text())
+    try:
+        killed = host.do(
+            lambda: killed_at(1, lambda: backend.teardown(request), lambda code: code.co_name == "_notify")
+        )
+        assert killed
+        assert process_state(pid) not in ("", "Z")
+        if repair == "clean-up":
+            host.do(lambda: backend.teardown(request))
+        else:
+            one.close()
+            wait_until(lambda: len(host.links()) == 2, "the kernel takes the pair away")
+            found = host.do(lambda: backend.strays([], [net]))
+            assert {stray.kind for stray in found} == {"bridge", "server"}
+            host.do(lambda: backend.remove_strays(found))
+            assert host.do(lambda: backend.strays([], [net])) == []
+        wait_until(lambda: process_state(pid) in ("", "Z"), "the server ends")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
