@@ -1,6 +1,6 @@
 """Helper of test_network_crashes: change a container's networks, be killed at the n-th step, look what is left.
 
-    python -m tests.runtime.network_killed <scenario> <root> <runroot>
+    python -m tests.runtime.network_killed <scenario> <root> <runroot> <back end>
 
 runs in the network namespace that is the test's host. Every attempt is a fork with a Runtime of its own, which kills
 itself (SIGKILL) when it enters the n-th function that changes a network, the claims or the record; n grows until an
@@ -18,8 +18,12 @@ import subprocess
 import sys
 from pathlib import Path
 from types import CodeType
+from typing import Any
+
+import attrs
 
 import libpod
+from libpod.linux import pidfd
 from libpod.linux.links import links
 from tests.engines import Engine, conmons_of, until
 from tests.killing import killed_at
@@ -32,17 +36,30 @@ STEPS = {
     "network_changes.py": {"_rewrite", "_rewrite_files"},
     "lmdb_state.py": {"claim", "release_claims"},
 }
+NETAVARK_STEPS = {"netavark.py": {"_run"}, "netavark_log.py": {"put"}, "subprocess.py": {"communicate"}}
+"""The last kills us while netavark is at work."""
 PORT = 8080
+SUBNETS = {"first": "10.71.1.0/24", "second": "10.71.2.0/24"}
 
 
-def is_step(code: CodeType) -> bool:
-    return code.co_name in STEPS.get(code.co_filename.rpartition("/")[2], ())
+@attrs.frozen
+class Bench(Engine):
+    """An engine with one of the back ends."""
+
+    backend: str = "bridge"
+
+    def runtime(self, **settings: Any) -> libpod.Runtime:
+        return super().runtime(network_backend=self.backend, **settings)
+
+    def is_step(self, code: CodeType) -> bool:
+        steps = NETAVARK_STEPS if self.backend == "netavark" else STEPS
+        return code.co_name in steps.get(code.co_filename.rpartition("/")[2], ())
 
 
 def left_over(engine: Engine) -> list[str]:
     """What there is of networks: links, rules, namespaces, claims, held ports; and monitors."""
-    rules = subprocess.run(["nft", "list", "ruleset"], check=True, capture_output=True, text=True).stdout
-    found = [f"link {link.name}" for link in links() if link.name != "lo"] + rules.splitlines()[:1]
+    found = [f"link {link.name}" for link in links() if link.name != "lo"] + rules_left()
+    found += [f"name server {pid}" for pid in name_servers(engine.runroot)]
     with engine.runtime() as runtime:
         found += [f"claim {claim.key}" for claim in runtime._services.state.claims()]
         found += [f"namespace {name}" for name in os.listdir(runtime._services.paths.netns_directory)]
@@ -53,6 +70,20 @@ def left_over(engine: Engine) -> list[str]:
         except OSError:
             found.append(f"port {PORT} is held")
     return found
+
+
+def rules_left() -> list[str]:
+    """The first rule; of netavark's base chains, which stay, only rules that speak of our networks or port."""
+    text = subprocess.run(["nft", "list", "ruleset"], check=True, capture_output=True, text=True).stdout
+    lines = text.splitlines()
+    if "NETAVARK" not in text:
+        return lines[:1]
+    return [line for line in lines if "10.71." in line or f"dport {PORT}" in line][:1]
+
+
+def name_servers(runroot: Path) -> list[int]:
+    found = (pidfd.read_pid(path) for path in runroot.glob("libpod-py/**/aardvark.pid"))
+    return [pid for pid in found if pid is not None and pidfd.process_state(pid) not in ("", "Z")]
 
 
 def problems_of(runtime: libpod.Runtime, container: libpod.Container) -> list[str]:
@@ -138,16 +169,16 @@ def repaired(engine: Engine, scenario: str, step: int) -> list[str]:
 
 
 def main() -> None:
-    scenario, engine = sys.argv[1], Engine(Path(sys.argv[2]), Path(sys.argv[3]))
+    scenario, engine = sys.argv[1], Bench(Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])
     with engine.runtime() as runtime:
-        for name, subnet in (("first", "10.71.1.0/24"), ("second", "10.71.2.0/24")):
+        for name, subnet in SUBNETS.items():
             runtime.create_network(name, subnets=[subnet])
     problems: list[str] = []
     step, killed = 0, True
     while killed and len(problems) < 20:
         step += 1
         prepared(engine, scenario)
-        killed = killed_at(step, lambda: ACTIONS[scenario](engine), is_step)
+        killed = killed_at(step, lambda: ACTIONS[scenario](engine), engine.is_step)
         try:
             problems += [f"step {step}: {found}" for found in repaired(engine, scenario, step)]
         except libpod.NoSuchContainerError:
@@ -159,7 +190,7 @@ def main() -> None:
         left = until(lambda: left_over(engine), lambda found: not found, timeout=30)
         problems += [f"step {step}: left {item}" for item in left]
     with engine.runtime() as runtime:
-        for name in ("first", "second"):
+        for name in SUBNETS:
             runtime.remove_network(name, force=True)
     sys.stdout.write(json.dumps({"steps": step, "problems": problems}))
 

@@ -11,9 +11,11 @@ from libpod import runtime_networks
 from libpod.container_internal import bridging
 from libpod.define.ids import new_id
 from libpod.linux.namespaces import create_network_namespace
+from libpod.model.container_config import PortMapping
 from libpod.model.times import now
 from libpod.network.base import ContainerNetwork, NetworkAttachment
 from libpod.network.creation import NetworkCreateOptions, new_definition
+from libpod.network.netavark import find_netavark
 from tests.engines import lines, until
 from tests.network.conftest import Machine
 
@@ -247,4 +249,42 @@ def test_remains_of_a_container_that_is_forgotten_are_swept(runtime, host):
     }
     assert host.do(lambda: runtime_networks.remove_strays(services)) == []
     host.do(lambda: keeper.remove(force=True, timeout=0))
+    assert host.links() == {"lo"}
+
+
+def test_what_netavark_made_for_a_container_that_is_forgotten_is_found_and_repaired(engine, host):
+    if find_netavark() is None:
+        pytest.skip("netavark is not installed")
+    with engine.runtime(network_backend="netavark") as runtime:
+        services = runtime._services
+        keeper = host.do(lambda: runtime.run("bb:1", "sh", "-c", SERVE, hostname="web", publish=["8080:80"]))
+        forgotten = new_id()
+        create_network_namespace(services.paths.netns(forgotten))
+        lost = ContainerNetwork(
+            container_id=forgotten,
+            container_name="lost",
+            namespace=services.paths.netns(forgotten),
+            attachments=(
+                NetworkAttachment(
+                    definition=runtime.network("podman").definition,
+                    interface="eth0",
+                    addresses=("10.77.9.9",),
+                ),
+            ),
+            ports=(PortMapping(container_port=80, host_port=8081),),
+        )
+        host.do(lambda: bridging.backend_of(services).setup(lost))
+        assert "dport 8081" in host.ruleset()
+        found = host.do(runtime.check).findings
+        assert {(finding.kind, finding.repaired) for finding in found} == {
+            ("network", False),
+            ("network namespace", False),
+        }
+        report = host.do(lambda: runtime.check(repair=True))
+        assert report.is_clean, [str(finding) for finding in report.findings]
+        assert host.do(runtime.check).findings == ()
+        assert "dport 8081" not in host.ruleset()
+        assert "10.77.9.9" not in host.ruleset()
+        assert until(lambda: answer_of(host, 8080)) == b"served by web\n"
+        host.do(lambda: keeper.remove(force=True, timeout=0))
     assert host.links() == {"lo"}
