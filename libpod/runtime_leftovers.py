@@ -32,6 +32,7 @@ from libpod.linux import cgroups, mounts, namespaces, pidfd
 from libpod.linux.files import remove_tree
 from libpod.lock.presence import EXEC
 from libpod.model.container_config import ContainerConfig
+from libpod.oci.ending import exit_files
 from libpod.runtime_traces import Survey, Trace
 
 logger = logging.getLogger(__name__)
@@ -250,7 +251,8 @@ def remove_traces(services: Services, ctr_id: str, traces: tuple[Trace, ...]) ->
         if trace.process is not None:
             end_monitor(trace.process)
             # Its last words, which were not there when we looked.
-            remove_tree(services.paths.exit_file(ctr_id))
+            for path in exit_files(services.paths.exit_file(ctr_id)):
+                remove_tree(path)
             remove_tree(services.paths.persist(ctr_id))
     for name in {Path(trace.name).parent.name for trace in traces if trace.kind == "runtime entry"}:
         stand_in = bundle_of(services, ContainerConfig(id=ctr_id, name=short(ctr_id), spec={}, runtime=name))

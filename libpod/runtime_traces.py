@@ -116,8 +116,9 @@ def _traces(services: Services, cleaning: set[str]) -> Iterator[Trace]:
         ("socket", paths.sockets),
     ):
         for name in _names(directory):
-            if is_full_id(name):
-                yield Trace(kind, name, str(directory / name))
+            ctr_id = name.partition(".")[0] if kind == "exit file" else name  # `exit_files` says why
+            if is_full_id(ctr_id):
+                yield Trace(kind, ctr_id, str(directory / name))
     for runtime in _names(paths.volatile / "oci"):
         for name in _names(paths.volatile / "oci" / runtime):
             if is_full_id(name):

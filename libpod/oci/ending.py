@@ -68,6 +68,15 @@ def read_exit_file(path: Path) -> tuple[int, int] | None:
         return UNKNOWN_CODE, changed
 
 
+def exit_files(path: Path) -> list[Path]:
+    """An exit file, and what a conmon that was killed over it has left under a temporary name of glib's."""
+    try:
+        names = os.listdir(path.parent)
+    except FileNotFoundError:
+        return []
+    return [path, *(path.parent / name for name in names if name.startswith(f"{path.name}."))]
+
+
 def wait_exit(bundle: Bundle, launched: Launched, timeout: float | None = None) -> ExitStatus | None:
     """See `OciRuntime.wait_exit`."""
     if (status := exit_status(bundle)) is not None:

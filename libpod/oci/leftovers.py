@@ -30,6 +30,7 @@ from libpod.oci import state_files
 from libpod.oci.base import Bundle, Launched
 from libpod.oci.control import listening
 from libpod.oci.deleting import delete
+from libpod.oci.ending import exit_files
 from libpod.oci.preserving import command_of
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def remove_leftovers(programs: Programs, bundle: Bundle) -> None:
     _await_silence(bundle)
     for path in (
         *conmon_files(bundle),
-        bundle.exit_file,
+        *exit_files(bundle.exit_file),
         bundle.oci_log,
         bundle.pid_file,
         bundle.conmon_pid_file,

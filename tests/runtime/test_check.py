@@ -124,6 +124,16 @@ def test_namespaces_without_a_container_go(runtime):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_an_exit_file_that_a_killed_conmon_has_half_written_goes(runtime, known):
+    """glib writes it under another name first."""
+    ctr_id = runtime.create("bb:1", "true", network="none").id if known else new_id()
+    path = runtime._services.paths.exits / f"{ctr_id}.OS5GZ3"
+    path.write_text("")
+    assert_found_and_repaired(runtime, "exit file", str(path))
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("place", ["exits", "persist", "sockets"])
 def test_files_of_conmon_without_a_container_go(runtime, place):
     path = runtime._services.paths.volatile / place / new_id()
