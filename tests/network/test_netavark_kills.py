@@ -12,6 +12,7 @@ import pytest
 
 from libpod.network.aardvark import find_aardvark
 from libpod.network.netavark import find_netavark
+from tests.network.netavark_killed import Bench, killed, network
 
 pytestmark = [
     pytest.mark.root,
@@ -42,3 +43,26 @@ def test_a_kill_at_any_step_of_netavark_leaves_nothing_after_the_repair(director
         report = json.loads(result.stdout)
         assert report["problems"] == []
         assert report["steps"] > LEAST[scenario]
+
+
+def test_a_kill_while_a_network_is_added_leaves_the_others_alone(directory, host, containers):
+    """netavark and we are killed in the middle of the second network of a container that lives on the first."""
+    bench = host.do(lambda: Bench(directory))
+    front, back = bench.network, network("back", "br-back", "10.6.0.0/24", dns=False)
+    one = containers("one")
+    host.do(lambda: bench.backend.setup(one.request((front, ("10.5.0.2",)))))
+    one.serve_tcp(80)
+    both = one.request((front, ("10.5.0.2",)), (back, ("10.6.0.2",)))
+    for step in (9, 18):
+        assert host.do(
+            lambda step=step: killed(bench, step, "both", lambda: bench.backend.connect(both, ["back"]))
+        )
+        host.do(lambda: bench.backend.disconnect(both, ["back"]))
+        assert one.links() == {"lo", "eth0"}
+        assert host.links() - {"lo", "br-ours"} == {"veth0"}
+        assert "10.6.0.0" not in host.ruleset()
+        assert host.ask("10.5.0.2", 80) == b"hello"
+    host.do(lambda: bench.backend.connect(both, ["back"]))
+    assert host.ask("10.6.0.2", 80) == b"hello"
+    host.do(lambda: bench.backend.teardown(both))
+    assert host.links() == {"lo"}
