@@ -167,16 +167,21 @@ def rules_of(program: str) -> list[str]:
     return sorted(line for line in text.splitlines() if line.startswith(("-A", ":NETAVARK")))
 
 
-def podmans(directory: Path) -> None:
-    """Connect a container as podman does: the network has the name of ours, and a port."""
+def podmans(directory: Path) -> Path:
+    """The namespace of a container with a port on a network of the name of ours, connected as podman does it."""
     definition = network("front", "br-theirs", "10.88.0.0/16", dns=False)
     namespace = directory / "netns" / "theirs"
     create_network_namespace(namespace)
+    connect_as_podman(directory, namespace, definition)
+    return namespace
+
+
+def connect_as_podman(directory: Path, namespace: Path, definition: NetworkDefinition) -> None:
     document = {
         "container_id": new_id(),
         "container_name": "theirs",
-        "networks": {"front": {"interface_name": "eth0", "static_ips": ["10.88.0.5"]}},
-        "network_info": {"front": definition_document(definition)},
+        "networks": {definition.name: {"interface_name": "eth0", "static_ips": ["10.88.0.5"]}},
+        "network_info": {definition.name: definition_document(definition)},
         "port_mappings": [
             {"container_port": 80, "host_port": 9090, "host_ip": "", "protocol": "tcp", "range": 1}
         ],

@@ -15,7 +15,7 @@ from libpod.network.base import NetworkBackend
 from libpod.network.bridge import BridgeBackend
 from libpod.network.creation import NetworkCreateOptions, Occupied, SubnetRequest, new_definition
 from libpod.network.netavark import NetavarkBackend, find_netavark
-from tests.engines import until
+from tests.network.netavark_killed import connect_as_podman, rules_of
 
 pytestmark = [pytest.mark.root, pytest.mark.network]
 
@@ -51,9 +51,13 @@ def backend(driver, directory):
     return driver.open(directory / "run")
 
 
-def network(name: str = "front", subnet: str = "10.5.0.0/24", **more):
+def network(name: str = "front", subnet: str = "10.5.0.0/24", *, short: str = "", **more):
     options = NetworkCreateOptions(
-        name=name, interface_name=f"br-{name}", subnets=(SubnetRequest(subnet=subnet),), dns=False, **more
+        name=name,
+        interface_name=f"br-{short or name}",
+        subnets=(SubnetRequest(subnet=subnet),),
+        dns=False,
+        **more,
     )
     return new_definition(options, [], Occupied())
 
@@ -124,9 +128,6 @@ def test_a_tear_down_may_be_repeated_and_needs_no_namespace(host, driver, backen
     assert host.links() == {"lo"}
     host.do(lambda: backend.setup(request))
     delete_network_namespace(one.path)
-    if not driver.leaves_nothing:
-        # The kernel takes the pair away a moment later; netavark leaves a bridge that still has one.
-        until(lambda: host.links() <= {"lo", "br-front"})
     host.do(lambda: backend.teardown(request))
     assert host.links() == {"lo"}
     assert "8080" not in host.ruleset()
@@ -176,3 +177,29 @@ def test_the_rules_come_back_after_a_flush(host, backend, containers):
     host.do(lambda: backend.reload(request))
     one.serve_tcp(80)
     assert host.ask("127.0.0.1", 8080) == b"hello"
+
+
+@pytest.mark.skipif(find_netavark() is None, reason="netavark is not installed")
+def test_a_container_of_podmans_beside_ours_is_left_alone(host, directory, driver, backend, containers):
+    """Its network has the name of ours, and netavark calls its chains after the name."""
+    theirs, ours = containers("theirs"), containers("ours")
+    host.do(
+        lambda: connect_as_podman(directory, theirs.path, network("front", "10.88.0.0/16", short="theirs"))
+    )
+    theirs.serve_tcp(80, answer=b"PEER ")
+    before = host.do(lambda: rules_of("iptables-save"))
+    request = ours.request(
+        (network(short="ours"), ("10.5.0.2",)), ports=(PortMapping(container_port=80, host_port=8080),)
+    )
+    host.do(lambda: backend.setup(request))
+    ours.serve_tcp(80)
+    assert host.ask("127.0.0.1", 8080) == b"hello"
+    assert host.ask("127.0.0.1", 9090).endswith(b" hello")
+    assert ours.ask("10.88.0.5", 80).endswith(b" hello")
+    if driver.leaves_nothing:
+        assert host.do(lambda: rules_of("iptables-save")) == before
+    host.do(lambda: backend.teardown(request))
+    assert host.do(lambda: rules_of("iptables-save")) == before
+    assert host.ask("127.0.0.1", 9090).endswith(b" hello")
+    legacy = Path("/proc/thread-self/net/ip_tables_names")
+    assert host.do(lambda: legacy.read_text() if legacy.exists() else "") == ""

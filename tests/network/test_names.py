@@ -9,13 +9,16 @@ import socket
 import struct
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from libpod.linux.pidfd import process_state
 from libpod.network.aardvark import find_aardvark
+from libpod.network.base import NetworkBackend
 from libpod.network.bridge import BridgeBackend
 from libpod.network.creation import NetworkCreateOptions, Occupied, new_definition
 from libpod.network.names import Neighbour, neighbour_entries
+from libpod.network.netavark import NetavarkBackend, find_netavark
 from libpod.network.status import NetAddress, NetInterface, StatusBlock
 from libpod.network.texts import HostEntry
 from tests.killing import killed_at
@@ -63,9 +66,16 @@ def lookup(machine, server: str, name: str) -> str:
 @pytest.mark.root
 @pytest.mark.network
 @pytest.mark.skipif(find_aardvark() is None, reason="aardvark-dns is not installed")
-def test_a_server_answers_for_names_aliases_and_short_ids(host, directory, containers):
-    backend = BridgeBackend(directory / "run", aardvark=find_aardvark())
-    pid_file = directory / "run/aardvark-dns/aardvark.pid"
+@pytest.mark.parametrize("driver", ["bridge", "netavark"])
+def test_a_server_answers_for_names_aliases_and_short_ids(host, directory, containers, driver):
+    run = directory / "run"
+    backend: NetworkBackend = BridgeBackend(run, aardvark=find_aardvark())
+    pid_file = run / "aardvark-dns/aardvark.pid"
+    if driver == "netavark":
+        if find_netavark() is None:
+            pytest.skip("netavark is not installed")
+        backend = NetavarkBackend(run, program=find_netavark() or "", aardvark=find_aardvark())
+        pid_file = run / "netavark/aardvark-dns/aardvark.pid"
     net = new_definition(NetworkCreateOptions(name="front"), [], Occupied())
     one, two = containers("one"), containers("two")
     requests = [one.request((net, ("10.72.0.2",))), two.request((net, ("10.72.0.3",)))]
@@ -77,9 +87,13 @@ def test_a_server_answers_for_names_aliases_and_short_ids(host, directory, conta
             lambda: lookup(one, "10.72.0.1", "two.dns.podman") == "10.72.0.3", "the server reads again"
         )
         assert lookup(two, "10.72.0.1", one.id[:12]) == "10.72.0.2"
+        requests[1] = msgspec.structs.replace(requests[1], container_name="twain")
+        host.do(lambda: backend.rename(requests[1]))
+        wait_until(lambda: lookup(one, "10.72.0.1", "twain") == "10.72.0.3", "the new name is known")
+        assert lookup(one, "10.72.0.1", "two.dns.podman") == ""
         pid = int(pid_file.read_text())
         host.do(lambda: backend.teardown(requests[1]))
-        wait_until(lambda: lookup(one, "10.72.0.1", "two.dns.podman") == "", "the name is forgotten")
+        wait_until(lambda: lookup(one, "10.72.0.1", "twain.dns.podman") == "", "the name is forgotten")
         host.do(lambda: backend.teardown(requests[0]))
         wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the server ends")
     finally:
