@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from libpod.network.base import NetworkBackend
 from libpod.network.bridge import BridgeBackend
 from libpod.network.creation import NetworkCreateOptions, Occupied, SubnetRequest, new_definition
 from libpod.network.netavark import NetavarkBackend, find_netavark
+from tests.network.conftest import wait_until
 from tests.network.netavark_killed import connect_as_podman, rules_of
 
 pytestmark = [pytest.mark.root, pytest.mark.network]
@@ -88,6 +90,31 @@ def test_a_published_port_is_reached_from_the_host_and_withdrawn(host, backend, 
     assert host.ask("127.0.0.1", 9001) == b"91 hello"
     host.do(lambda: backend.teardown(request))
     assert not host.reaches("127.0.0.1", 8080)
+
+
+def test_udp_is_published_and_ipv6_passes_between_containers(host, backend, containers):
+    one, two = containers("one"), containers("two")
+    options = NetworkCreateOptions(
+        name="both",
+        interface_name="br-both",
+        subnets=(SubnetRequest(subnet="10.5.0.0/24"), SubnetRequest(subnet="fd05::/64")),
+        dns=False,
+    )
+    net = new_definition(options, [], Occupied())
+    port = PortMapping(container_port=53, host_port=5353, protocol="udp")
+    request = one.request((net, ("10.5.0.2", "fd05::2")), ports=(port,))
+    status = host.do(lambda: backend.setup(request))
+    host.do(lambda: backend.setup(two.request((net, ("10.5.0.3", "fd05::3")))))
+    given = status["both"].interfaces["eth0"].subnets
+    assert {(item.ipnet, item.gateway) for item in given} == {
+        ("10.5.0.2/24", "10.5.0.1"),
+        ("fd05::2/64", "fd05::1"),
+    }
+    one.serve_udp(53, answer=b"udp ")
+    assert host.ask_udp("127.0.0.1", 5353) == b"udp hello"
+    one.serve_tcp(80, family=socket.AF_INET6)
+    wait_until(lambda: two.reaches("fd05::2", 80), "the address is not tentative any more")
+    assert two.ask("fd05::2", 80) == b"hello"
 
 
 def test_several_networks_give_several_interfaces(host, backend, containers):
