@@ -14,6 +14,7 @@ from libpod.checkpoint.criu import find_criu
 from libpod.container_internal import checkpointing, restoring
 from libpod.linux.namespaces import run_in_netns
 from libpod.linux.nft import run_nft
+from libpod.network.netavark import find_netavark
 from tests.engines import Engine, until
 from tests.network.conftest import Machine, cable
 from tests.runtime.moves import kill_at
@@ -124,6 +125,28 @@ def test_whoever_speaks_first_after_a_freeze_is_heard(runtime, host, machines, f
         else:
             assert [next(stream) for _ in range(10)] == [f"{number}\n" for number in range(3, 13)]
     host.do(lambda: web.remove(force=True, timeout=0))
+
+
+@pytest.mark.skipif(find_netavark() is None, reason="netavark is not installed")
+def test_a_living_connection_its_address_and_port_come_back_over_netavark_too(engine, host):
+    """To the container's address; one through a published port is reset, as docs/networking.md says."""
+    with engine.runtime(network_backend="netavark") as runtime:
+        web = host.do(lambda: runtime.run("bb:1", *ECHO, name="web", publish=["8080:80"]))
+        before = address_of(web), mac_of(web)
+        with connected(host, address_of(web), 80) as client:
+            assert echoes(client, b"before")
+            host.do(lambda: runtime.checkpoint("web", tcp_established=True))
+            assert host.links() == {"lo"}
+            client.sendall(b"meanwhile")
+            host.do(lambda: runtime.restore("web", tcp_established=True))
+            assert (address_of(web), mac_of(web)) == before
+            client.settimeout(60)
+            assert client.recv(9) == b"meanwhile"
+            assert echoes(client, b"after")
+        assert "dport 8080" in host.ruleset()
+        host.do(lambda: web.remove(force=True, timeout=0))
+    assert host.links() == {"lo"}
+    assert "dport 8080" not in host.ruleset()
 
 
 def test_a_living_connection_moves_to_another_host(
