@@ -216,7 +216,7 @@ def _top_layer(parts: StoreParts, held: HeldLocks, image_id: str) -> str | None:
 def _unused_id(known: Snapshot) -> str:
     while True:
         candidate = new_id()
-        if candidate not in known.by_id:
+        if known.get(candidate) is None:
             return candidate
 
 

@@ -35,7 +35,6 @@ from libpod.storage import containers, creator, layers, short_links
 from libpod.storage.locks import HeldLocks
 from libpod.storage.parts import StoreParts
 from libpod.storage.records import Draft, Record, Snapshot
-from libpod.storage.stored import is_incomplete
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +84,7 @@ def find(parts: StoreParts, known: Callable[[], Collection[str]]) -> list[Leftov
     with parts.locks.reading_everything() as held:
         all_layers = parts.layers.read(held.layers)
         unnamed = _unnamed_layers(parts, all_layers, parts.containers.read(held.containers))
-        incomplete = [record["id"] for record in all_layers if is_incomplete(record)]
+        incomplete = sorted(all_layers.noted)
         links = [str(parts.paths.home / "l" / name) for name in short_links.dangling(parts.paths.home)]
         return [
             *(Leftover(LeftoverKind.CONTAINER, ctr_id) for ctr_id in sorted(unwanted)),
@@ -106,7 +105,7 @@ def _has_leftovers(parts: StoreParts) -> bool:
         all_layers = parts.layers.read(held.layers)
         containers_now = parts.containers.read(held.containers)
         return bool(
-            any(is_incomplete(record) for record in all_layers)
+            all_layers.noted
             or _unnamed_layers(parts, all_layers, containers_now)
             or _old_temporary_files(parts)
             or short_links.dangling(parts.paths.home)

@@ -27,7 +27,7 @@ from libpod.storage.options import StoreOptions
 from libpod.storage.overlay import OverlayDriver
 from libpod.storage.parts import ReadOnlyStore, StoreParts, read_only_store
 from libpod.storage.records import Table
-from libpod.storage.stored import StoredContainer, StoredImage, StoredLayer
+from libpod.storage.stored import StoredContainer, StoredImage, StoredLayer, is_incomplete
 
 if TYPE_CHECKING:
     from libpod.storage.changes import Change
@@ -93,6 +93,7 @@ class Store:
                     "layer",
                     [paths.layers / "layers.json", paths.layers / "volatile-layers.json"],
                     durable=[True, False],
+                    note=is_incomplete,
                 ),
                 images=Table("image", [paths.images / "images.json"]),
                 containers=Table(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from libpod.define.errors import LockError, StorageError
+from libpod.storage import records
 from libpod.storage.layout import StorePaths
 from libpod.storage.locks import HeldLock, StoreLocks
 from libpod.storage.records import Table, snapshot_of
@@ -136,6 +139,181 @@ def test_unknown_keys_and_the_order_survive_a_change(table: Table, lock: HeldLoc
         {"id": "d"},
     ]
     assert table.files[0].stat().st_mode & 0o777 == 0o600
+
+
+def test_the_text_of_records_that_did_not_change_stays_to_the_byte(table: Table, lock: HeldLock) -> None:
+    """Go's escapes, its numbers, spaces, and numbers that no float holds."""
+    kept = [
+        r'{"id":"a","metadata":"\u003c\u0026\u003e \u2028","size":1e21}',
+        r'{ "id": "b", "names": ["x"], "big": 123456789012345678901234567890, "future": {"z":1.0,"a":[ ]} }',
+    ]
+    table.files[0].write_text("[" + kept[0] + ',{"id":"c","metadata":"old"},' + kept[1] + "]\n")
+    draft = table.edit(lock)
+    draft.change("c", lambda record: {**record, "metadata": "new"})
+    draft.add({"id": "d"})
+    draft.save()
+    draft.remove("d")
+    draft.save()
+    text = table.files[0].read_text()
+    assert text == "[" + kept[0] + ',{"id":"c","metadata":"new"},' + kept[1] + "]"
+
+
+def test_only_what_changed_is_encoded(table: Table, lock: HeldLock, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(table, [{"id": f"{number:03}", "names": [f"name{number}"]} for number in range(100)])
+    encoded: list[object] = []
+    encoder = records._encoder
+
+    class Watched:
+        def encode(self, record: object) -> bytes:
+            encoded.append(record)
+            return encoder.encode(record)
+
+    monkeypatch.setattr(records, "_encoder", Watched())
+    for number in (200, 201):
+        draft = table.edit(lock)
+        draft.add({"id": str(number)})
+        draft.save()
+    assert encoded == [{"id": "200"}, {"id": "201"}]
+    assert len(json.loads(table.files[0].read_text())) == 102
+
+
+def test_what_another_program_wrote_between_two_saves_is_kept(table: Table, lock: HeldLock) -> None:
+    draft = table.edit(lock)
+    draft.add({"id": "a", "names": ["mine"]})
+    draft.save()
+    theirs = table.files[0].with_name("theirs")
+    theirs.write_text('[{"id":"a","names":["changed"],"theirs":true},{"id":"b","names":["mine"]}]')
+    lock.write_token()
+    theirs.rename(table.files[0])
+    draft = table.edit(lock)
+    draft.add({"id": "c"})
+    assert draft.save().by_name["mine"]["id"] == "b"
+    assert json.loads(table.files[0].read_text()) == [
+        {"id": "a", "names": ["changed"], "theirs": True},
+        {"id": "b", "names": ["mine"]},
+        {"id": "c"},
+    ]
+
+
+def test_a_snapshot_does_not_change_with_the_drafts_made_of_it(table: Table, lock: HeldLock) -> None:
+    write(table, [{"id": "a", "names": ["x"]}])
+    before = table.read(lock)
+    draft = table.edit(lock)
+    draft.add({"id": "b", "names": ["x"]})
+    draft.remove("a")
+    draft.save()
+    assert list(before) == [{"id": "a", "names": ["x"]}]
+    assert before.by_name["x"]["id"] == "a"
+    assert list(table.read(lock)) == [{"id": "b", "names": ["x"]}]
+
+
+def test_a_draft_that_is_not_saved_leaves_no_trace(table: Table, lock: HeldLock) -> None:
+    write(table, [{"id": "a"}])
+    table.edit(lock).remove("a")
+    draft = table.edit(lock)
+    draft.add({"id": "b"})
+    draft.save()
+    assert json.loads(table.files[0].read_text()) == [{"id": "a"}, {"id": "b"}]
+
+
+def test_a_record_that_is_there_cannot_be_added(table: Table, lock: HeldLock) -> None:
+    write(table, [{"id": "a"}])
+    with pytest.raises(StorageError, match="already"):
+        table.edit(lock).add({"id": "a"})
+
+
+def test_of_two_records_with_one_id_in_a_file_the_first_is_the_only_one(table: Table, lock: HeldLock) -> None:
+    write(table, [{"id": "a", "names": ["x"]}, {"id": "a", "names": ["y"]}, {"id": "b"}])
+    draft = table.edit(lock)
+    assert "y" not in draft.now.by_name
+    draft.remove("b")
+    draft.save()
+    assert json.loads(table.files[0].read_text()) == [{"id": "a", "names": ["x"]}]
+
+
+@pytest.mark.parametrize(("source", "target"), [(0, 1), (1, 0)])
+def test_a_record_that_moves_is_never_in_neither_file(
+    table: Table, lock: HeldLock, monkeypatch: pytest.MonkeyPatch, source: int, target: int
+) -> None:
+    for number in (source, target):
+        write(table, [{"id": "a", "names": ["x"]}] if number == source else [{"id": "b"}], file=number)
+    rename = os.rename
+    written: list[str] = []
+
+    def watched(old: str, new: Path) -> None:
+        written.append(new.name)
+        rename(old, new)
+
+    monkeypatch.setattr(os, "rename", watched)
+    draft = table.edit(lock)
+    draft.move({"id": "a", "names": ["x"], "metadata": "new"}, file=target)
+    saved = draft.save()
+    assert written == [table.files[target].name, table.files[source].name]
+    assert json.loads(table.files[source].read_text()) == []
+    assert [record["id"] for record in json.loads(table.files[target].read_text())] == ["b", "a"]
+    assert saved.by_name["x"]["metadata"] == "new"
+    assert {record["id"] for record in saved} == {"a", "b"}
+
+
+def test_a_record_behind_one_with_the_same_id_shows_when_that_is_gone(table: Table, lock: HeldLock) -> None:
+    write(table, [{"id": "a", "names": ["first"]}])
+    write(table, [{"id": "a", "names": ["second"]}], file=1)
+    snapshot = table.read(lock)
+    assert list(snapshot.by_name) == ["first"]
+    uncovered = snapshot.edited(0, "a", None, None)
+    assert uncovered.get("a") == {"id": "a", "names": ["second"]}
+    assert list(uncovered.by_name) == ["second"]
+    covered = snapshot.edited(1, "a", {"id": "a", "names": ["third"]}, None)
+    assert list(covered.by_name) == ["first"]
+
+
+def test_a_table_remembers_the_records_it_is_to_take_note_of(paths: StorePaths, lock: HeldLock) -> None:
+    table = Table("layer", [paths.containers / "l.json"], note=lambda record: bool(record.get("odd")))
+    write(table, [{"id": "a", "odd": True}, {"id": "b"}])
+    draft = table.edit(lock)
+    assert draft.now.noted == {"a"}
+    draft.change("a", lambda record: {"id": record["id"]})
+    draft.add({"id": "c", "odd": True})
+    assert draft.now.noted == {"c"}
+    draft.save()
+    assert table.read(lock).noted == {"c"}
+    lock.write_token()
+    assert table.read(lock).noted == {"c"}
+
+
+def test_drafts_say_what_a_plain_list_would(table: Table, lock: HeldLock) -> None:
+    """Many changes at random, each compared with the file and with what a fresh reader makes of it."""
+    chance = random.Random(7)
+    ids = [f"id{number}" for number in range(8)]
+    for _ in range(200):
+        draft = table.edit(lock)
+        for _ in range(chance.randint(1, 4)):
+            record_id = chance.choice(ids)
+            record = {"id": record_id, "value": chance.randint(0, 3)}
+            if names := chance.sample(["n1", "n2", "n3", "n4"], chance.randint(0, 2)):
+                record["names"] = names
+            file = chance.randint(0, 1)
+            if draft.get(record_id) is None:
+                draft.add(record, file=file)
+            else:
+                change = chance.choice(
+                    [
+                        draft.replace,
+                        functools.partial(draft.move, file=file),
+                        functools.partial(_removed_from, draft),
+                    ]
+                )
+                change(record)
+        saved = draft.save()
+        fresh = Table(table.kind, table.files).read(lock)
+        assert saved.files == fresh.files
+        assert [list(file) for file in saved.files] == [list(file) for file in fresh.files]
+        assert saved.by_id == fresh.by_id
+        assert saved.by_name == fresh.by_name
+
+
+def _removed_from(draft: records.Draft, record: dict[str, object]) -> None:
+    draft.remove(str(record["id"]))
 
 
 def test_only_the_file_that_changed_is_written(table: Table, lock: HeldLock) -> None:
