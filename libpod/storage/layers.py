@@ -3,12 +3,18 @@
 Creating, all under `layers.lock` for writing:
 
     1. record with the flag `incomplete` saved      killed here: the next writer, of whatever program, deletes the layer
+       in `volatile-layers.json`
     2. directory made                               … and its directory with it
-    3. flag taken off, saved                        killed here: a complete layer that nobody names; `recovery`
-                                                    collects it by the mark of its creator
+    3. record without the flag saved in             killed here: a complete layer that nobody names; `recovery`
+       `layers.json`, the other one dropped         collects it by the mark of its creator
 
-Deleting: unmount, flag set and saved, directory removed, record removed. Killed anywhere in between, the next writer
-finishes it.
+Deleting: unmount, record with the flag to `volatile-layers.json`, directory removed, record removed. Killed anywhere in
+between, the next writer finishes it.
+
+An incomplete layer is in the volatile file because that is short, and not synced: `layers.json`, which is neither, is
+written once, not twice. A record there is as good as any for who is killed. When the machine stops instead, the names
+of the directory and of the file are as old as each other on a file system with a journal. podman before 4.4 knows no
+such file, and leaves what is in it to us.
 
 A reader cannot meet an incomplete layer whose creator lives, because the creator holds the lock throughout; it leaves
 the ones of the dead alone, and writers remove them (`edit`).
@@ -33,6 +39,9 @@ from libpod.storage.stored import INCOMPLETE, StoredLayer, is_incomplete
 
 logger = logging.getLogger(__name__)
 
+STABLE, VOLATILE = 0, 1
+"""The files of the table."""
+
 
 def all_layers(parts: StoreParts) -> list[StoredLayer]:
     """Every layer, those of read-only stores last."""
@@ -46,11 +55,11 @@ def edit(parts: StoreParts, held: HeldLocks) -> Draft:
     One that cannot be deleted (an immutable file in it, say) stays incomplete, and is nobody's hindrance.
     """
     draft = parts.layers.edit(held.layers)
-    for record in [record for record in draft.now if is_incomplete(record)]:
+    for layer_id in sorted(draft.now.noted):
         try:
-            delete(parts, held, draft, record["id"])
+            delete(parts, held, draft, layer_id)
         except StorageError as error:
-            logger.warning("layer %s was left incomplete and cannot be removed: %s", record["id"], error)
+            logger.warning("layer %s was left incomplete and cannot be removed: %s", layer_id, error)
     return draft
 
 
@@ -84,11 +93,11 @@ def create(
     if mount_label:
         record["mountlabel"] = mount_label
     record |= {"created": now(), "flags": {**flags, INCOMPLETE: True}}
-    draft.add(record)
+    draft.add(record, file=VOLATILE)
     draft.save()
     try:
         parts.driver.create(layer_id, parent, maps)
-        draft.change(layer_id, _completed)
+        draft.move(_completed(record), file=STABLE)
         draft.save()
     except BaseException as error:
         try:
@@ -102,7 +111,7 @@ def delete(parts: StoreParts, held: HeldLocks, draft: Draft, layer_id: str) -> N
     """Remove a layer with all that belongs to it; one without a record loses whatever else there is."""
     record = draft.get(layer_id)
     if record is not None and not is_incomplete(record):
-        draft.change(layer_id, _incomplete)
+        draft.move(_incomplete(record), file=VOLATILE)
         draft.save()
     with contextlib.ExitStack() as stack:
         stack.enter_context(parts.locks.mountpoints_within(held))

@@ -16,6 +16,7 @@ from libpod.define.errors import (
     StorageError,
 )
 from libpod.define.ids import new_id
+from libpod.storage.overlay import OverlayDriver
 from libpod.storage.store import Store
 from libpod.storage.stored import StoredImage
 from tests.storage.store_sandbox import Sandbox
@@ -51,6 +52,54 @@ def test_a_container_is_recorded_as_podman_does_it(
         assert directory.stat().st_mode & 0o777 == 0o700
     assert store.container_directory(ctr_id) == sandbox.graph / "overlay-containers" / ctr_id / "userdata"
     assert store.container_run_directory(ctr_id) == sandbox.run / "overlay-containers" / ctr_id / "userdata"
+
+
+def test_the_long_lists_are_written_once_to_create_and_once_to_delete(
+    sandbox: Sandbox, store: Store, image: StoredImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctr_id = new_id()
+    store.create_container(ctr_id, name="first", image_id=image.id)
+    rename = os.rename
+    written: list[str] = []
+
+    def watched(old: str, new: os.PathLike[str] | str) -> None:
+        written.append(os.path.basename(new))
+        rename(old, new)
+
+    monkeypatch.setattr(os, "rename", watched)
+    for change in (
+        lambda: store.create_container(new_id(), name="second", image_id=image.id),
+        lambda: store.delete_container(ctr_id),
+    ):
+        written.clear()
+        change()
+        assert written.count("layers.json") == 1
+        assert written.count("containers.json") == 1
+    assert sandbox.json("G/overlay-layers/volatile-layers.json") == []
+
+
+def test_an_incomplete_layer_is_in_the_volatile_file_as_long_as_it_is_made_or_removed(
+    sandbox: Sandbox, store: Store, image: StoredImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    def watch(operation: str) -> None:
+        original = getattr(OverlayDriver, operation)
+
+        def watched(self: OverlayDriver, layer_id: str, *more: object) -> None:
+            stable = {record["id"] for record in sandbox.json("G/overlay-layers/layers.json")}
+            volatile = {r["id"]: r for r in sandbox.json("G/overlay-layers/volatile-layers.json")}
+            seen.append((layer_id in stable, volatile[layer_id]["flags"]["incomplete"]))
+            original(self, layer_id, *more)
+
+        monkeypatch.setattr(OverlayDriver, operation, watched)
+
+    watch("create")
+    watch("remove")
+    ctr_id = new_id()
+    store.create_container(ctr_id, name="web", image_id=image.id)
+    store.delete_container(ctr_id)
+    assert seen == [(False, True), (False, True)]
 
 
 def test_the_layer_directory_has_what_the_format_asks_for(
