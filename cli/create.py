@@ -54,9 +54,10 @@ def run(args: argparse.Namespace, session: Session) -> int:
             stdin=args.interactive if not wanted else "stdin" in wanted,
             stdout=not wanted or "stdout" in wanted,
             stderr=not wanted or "stderr" in wanted,
+            will_remove=args.rm,
         )
     if args.rm and container_over(container):
-        # conmon's clean-up does it too; whoever looks now wants it gone.
+        # conmon's clean-up would do it too, in a second; whoever looks now wants it gone.
         with contextlib.suppress(libpod.NoSuchContainerError):
             container.remove(volumes=True)
     return code

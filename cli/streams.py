@@ -44,9 +44,10 @@ def start_attached(
     stdin: bool,
     stdout: bool = True,
     stderr: bool = True,
+    will_remove: bool = False,
 ) -> int:
     """Start the container with its streams connected; returns its exit code, 0 when the user lets go of it."""
-    with container.start_and_attach(back_pressure=True) as stream:
+    with container.start_and_attach(back_pressure=True, will_remove=will_remove) as stream:
         outcome = copy(container, stream, args, stdin=stdin, stdout=stdout, stderr=stderr)
     return 0 if outcome is libpod.Outcome.DETACHED else container.wait()
 

@@ -103,16 +103,18 @@ class Container:
         with locked(self._services, self.id) as held:
             lifecycle.start(held)
 
-    def start_and_attach(self, *, back_pressure: bool = False) -> AttachStream:
+    def start_and_attach(self, *, back_pressure: bool = False, will_remove: bool = False) -> AttachStream:
         """Start it with its streams connected before its first byte; the caller reads the stream to its end.
 
-        States and errors as for `start`; *back_pressure* as for `attach`. Upstream: `StartAndAttach`.
+        With *will_remove* the caller will also remove it then: conmon's clean-up, which removes one that asked for it,
+        gives the caller a second for that, and does it should the caller be gone. States and errors as for `start`;
+        *back_pressure* as for `attach`. Upstream: `StartAndAttach`.
         """
         from libpod.container_internal import attaching
 
         lifecycle.start_infra(self._services, self.config)
         with locked(self._services, self.id) as held:
-            return attaching.start_attached(held, back_pressure=back_pressure)
+            return attaching.start_attached(held, back_pressure=back_pressure, will_remove=will_remove)
 
     def attach(self, *, back_pressure: bool = False) -> AttachStream:
         """Connect to its streams; what it wrote before is in the log only.

@@ -14,6 +14,9 @@ from libpod.model.event import EventStatus
 from libpod.oci.attach import AttachStream
 from libpod.oci.base import DEFAULT_BUFFER
 
+TIME_TO_REMOVE = 1
+"""Seconds; conmon counts no smaller ones."""
+
 
 def attach(held: LockedContainer, *, back_pressure: bool = False) -> AttachStream:
     """Connect now; see `Container.attach`."""
@@ -28,11 +31,14 @@ def attach(held: LockedContainer, *, back_pressure: bool = False) -> AttachStrea
     return stream
 
 
-def start_attached(held: LockedContainer, *, back_pressure: bool = False) -> AttachStream:
+def start_attached(
+    held: LockedContainer, *, back_pressure: bool = False, will_remove: bool = False
+) -> AttachStream:
     """Start with the streams connected first; a start that fails closes them."""
     held.require(Operation.START)
     if held.status is not ContainerStatus.CREATED:
-        lifecycle.init(held)
+        leave_it = will_remove and held.config.auto_remove and held.config.restart_policy in {"", "no"}
+        lifecycle.init(held, exit_delay=TIME_TO_REMOVE if leave_it else 0)
     stream = attach(held, back_pressure=back_pressure)
     try:
         lifecycle.start(held)

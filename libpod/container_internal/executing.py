@@ -142,7 +142,9 @@ def execute(held: LockedContainer, options: ExecOptions) -> ExecHandle:
             detach=options.detach,
             size=options.size,
             streams=options.streams,
-            exit_command=exit_command(held.services.exit_program, held.id, exec_session=session.id)
+            exit_command=exit_command(
+                held.services.exit_program, held.id, held.directory, exec_session=session.id
+            )
             if options.detach
             else (),
             preserve_fds=options.preserve_fds,

@@ -15,8 +15,15 @@ from pathlib import Path
 
 from libpod.config import RuntimeConfig
 
-START = "import os, sys; sys.path += sys.argv.pop(1).split(':'); from libpod.clean_up import main; os._exit(main())"
-"""It leaves without taking the interpreter apart, which would be a fifth of its work."""
+START = (
+    "import os, sys; os.path.isdir(sys.argv.pop(3)) or os._exit(0); sys.path += sys.argv.pop(1).split(':'); "
+    "from libpod.clean_up import main; os._exit(main())"
+)
+"""It leaves without taking the interpreter apart, which would be a fifth of its work.
+
+And at once when the container's directory is gone: somebody has removed the container, all but perhaps its record, and
+whoever stopped there is for the next repair.
+"""
 _PACKAGE_PARENT = str(Path(__file__).resolve().parent.parent.parent)
 _STANDARD_LIBRARY = os.path.dirname(os.__file__)
 INHERITED = ("CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF", "LIBPOD_CRIU")
@@ -35,9 +42,12 @@ def exit_program(config: RuntimeConfig) -> tuple[str, ...]:
     return (sys.executable, "-IS", "-c", START, _places(), text)
 
 
-def exit_command(program: tuple[str, ...], ctr_id: str, *, exec_session: str = "") -> tuple[str, ...]:
-    """argv of the clean-up after one container, or after one exec session in it."""
-    return (*program, ctr_id, exec_session) if exec_session else (*program, ctr_id)
+def exit_command(
+    program: tuple[str, ...], ctr_id: str, directory: Path, *, exec_session: str = ""
+) -> tuple[str, ...]:
+    """argv of the clean-up after one container with its own *directory*, or after one exec session in it."""
+    words = (*program, os.fspath(directory), ctr_id)
+    return (*words, exec_session) if exec_session else words
 
 
 def _places() -> str:

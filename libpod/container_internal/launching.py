@@ -40,7 +40,7 @@ def bundle_of(services: Services, config: ContainerConfig) -> Bundle:
         cgroup_manager=config.cgroup_manager or "cgroupfs",
         cgroup_path=cgroups_path(config),
         cgroups_enabled=not config.no_cgroups,
-        exit_command=exit_command(services.exit_program, config.id),
+        exit_command=exit_command(services.exit_program, config.id, services.bundle_directory(config.id)),
         no_pivot=services.config.no_pivot_root,
         runtime_flags=(f"root={services.paths.oci_root(Path(config.runtime).name or 'default')}",),
         timeout=config.timeout,

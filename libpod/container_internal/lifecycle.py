@@ -12,6 +12,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from libpod.container_internal import extra_mounts, graph, networking, rootfs, volumes
 from libpod.container_internal.exec_sessions import remove_sessions
 from libpod.container_internal.held import LockedContainer
@@ -48,11 +50,12 @@ def runtime_of(held: LockedContainer) -> OciRuntime:
     return held.services.runtimes.for_container(held.config)
 
 
-def init(held: LockedContainer, *, keep_restart_count: bool = False) -> None:
+def init(held: LockedContainer, *, keep_restart_count: bool = False, exit_delay: int = 0) -> None:
     """Create the container in the OCI runtime: everything is there, its command does not run yet.
 
     A kill before the state is saved leaves a created container that nobody knows of; `launching` of the next init
-    finds and removes it. Any failure is undone: the container is as it was before.
+    finds and removes it. Any failure is undone: the container is as it was before. *exit_delay*: seconds for which
+    conmon leaves the clean-up after its end to others.
     """
     from libpod.container_internal import specification  # who only gives a container back needs none of it
 
@@ -61,7 +64,7 @@ def init(held: LockedContainer, *, keep_restart_count: bool = False) -> None:
     rootfs.require_present(held)
     if held.status is Status.STOPPED:
         clean_up(held)
-    runtime, bundle = runtime_of(held), bundle_for(held)
+    runtime, bundle = runtime_of(held), msgspec.structs.replace(bundle_for(held), exit_delay=exit_delay)
     remove_unrecorded(held, runtime)
     try:
         with (

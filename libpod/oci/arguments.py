@@ -90,7 +90,7 @@ def conmon_args(
         words.append("--no-new-keyring")
     if bundle.no_pivot:
         words.append("--no-pivot")
-    words += _exit_command(bundle.exit_command)
+    words += _exit_command(bundle.exit_command, bundle.exit_delay)
     if restore is not None:
         words += ["--restore", str(restore.image_dir)]
         words += _options(_restore_options(restore))
@@ -143,9 +143,7 @@ def exec_args(
         words.append("-i")
     if request.preserve_fds:
         words += _options(["--preserve-fds", str(len(request.preserve_fds))])
-    words += _exit_command(request.exit_command)
-    if request.exit_command and request.exit_delay > 0:
-        words += ["--exit-delay", str(request.exit_delay)]
+    words += _exit_command(request.exit_command, request.exit_delay)
     return words
 
 
@@ -177,9 +175,11 @@ def _runtime_flags(bundle: Bundle, log: Path) -> Iterator[str]:
     yield f"--runtime-arg=--log={log}"
 
 
-def _exit_command(command: Sequence[str]) -> Iterator[str]:
+def _exit_command(command: Sequence[str], delay: int) -> Iterator[str]:
     for number, word in enumerate(command):
         yield f"--exit-command{'-arg' if number else ''}={word}"
+    if command and delay > 0:
+        yield from ("--exit-delay", str(delay))
 
 
 def _options(words: Sequence[str]) -> Iterator[str]:

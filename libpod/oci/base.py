@@ -81,6 +81,8 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     cgroups_enabled: bool = True
     exit_command: tuple[str, ...] = ()
     """Run by conmon after the end, also after a failed create and after a checkpoint."""
+    exit_delay: int = 0
+    """Seconds that conmon waits before it runs it."""
     no_pivot: bool = False
     no_new_keyring: bool = False
     runtime_flags: tuple[str, ...] = ()

@@ -11,7 +11,6 @@ Covers: storage/drivers/overlay/overlay.go (mountProgram)
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,6 +51,8 @@ def mount(program: str, plan: OverlayPlan, home: Path, target: Path) -> None:
 
 def opened_view(program: str, directories: Sequence[Path], scratch: Path) -> int:
     """A descriptor of the merged content of several directories, nearest first, read-only."""
+    import tempfile  # here only, and it loads a dozen modules
+
     with tempfile.TemporaryDirectory(prefix="view-", dir=scratch) as target:
         paths = tuple(os.path.realpath(directory) for directory in directories)
         plan = OverlayPlan(lowers=paths, upper=None, work=None, flags=mounts.MS_RDONLY, options=())

@@ -111,6 +111,13 @@ def test_log_drivers_as_conmon_knows_them(driver: str, path: str | None, expecte
     assert log_argument(bundle) == expected
 
 
+def test_the_exit_command_may_be_put_off() -> None:
+    bundle = msgspec.structs.replace(BUNDLE, exit_command=("/py", "x"), exit_delay=1)
+    assert value_of(args(bundle), "--exit-delay") == "1"
+    assert "--exit-delay" not in args(msgspec.structs.replace(bundle, exit_delay=0))
+    assert "--exit-delay" not in args(msgspec.structs.replace(bundle, exit_command=()))
+
+
 def test_the_three_ways_of_exec() -> None:
     request = ExecRequest(session_id="s" * 64, directory=Path("/x"), process={}, stdin=True)
     spec = Path("/x/process.json")

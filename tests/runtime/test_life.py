@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
 import libpod
 from libpod import ContainerStatus
+from libpod.container_internal.exit_command import exit_command
 from tests.engines import Engine, cgroup_gone, counts_on, lines, until
 
 
@@ -27,6 +30,36 @@ def test_the_exit_command_cleans_up_without_anybody_looking(runtime):
         lambda status: status is ContainerStatus.EXITED,
     )
     assert settled is ContainerStatus.EXITED
+
+
+def test_the_exit_command_leaves_at_once_when_the_directory_of_the_container_is_gone(runtime, tmp_path):
+    """Before it loads anything: there are no modules where it is told to look for them."""
+    *start, _, settings = runtime._services.exit_program
+    program = (*start, str(tmp_path), settings)
+
+    def code(directory: Path) -> int:
+        words = exit_command(program, "c" * 64, directory)
+        return subprocess.run(words, check=False, stderr=subprocess.DEVNULL).returncode
+
+    assert code(tmp_path / "gone") == 0
+    assert code(tmp_path) == 1
+
+
+def test_one_that_its_starter_wants_to_remove_goes_by_itself_when_the_starter_does_not(runtime):
+    container = runtime.create("bb:1", "true", network="none", auto_remove=True)
+    with container.start_and_attach(will_remove=True) as stream:
+        while stream.receive() is not None:
+            pass
+    assert until(lambda: not runtime.has_container(container.id))
+
+
+def test_only_what_removes_itself_is_left_to_its_starter(runtime):
+    container = runtime.create("bb:1", "true", network="none")
+    with container.start_and_attach(will_remove=True) as stream:
+        conmon = runtime._services.state.container_state(container.id).conmon_pid
+        assert b"--exit-delay" not in Path(f"/proc/{conmon}/cmdline").read_bytes().split(b"\0")
+        while stream.receive() is not None:
+            pass
 
 
 def test_states_follow_each_other(runtime):
