@@ -216,14 +216,23 @@ def mounts_below(directory: StrPath, entries: Iterable[MountInfo] | None = None)
     """The mount points at and below *directory*, deepest and latest first: the order in which to unmount them."""
     top = os.path.realpath(directory)
     inside = top.rstrip("/") + "/"
-    targets = _read_targets() if entries is None else [entry.target for entry in entries]
+    targets = _read_targets(top) if entries is None else [entry.target for entry in entries]
     return [target for target in targets if target == top or target.startswith(inside)][::-1]
 
 
-def _read_targets() -> list[str]:
-    # Only the mount points: every removal asks for them, and a busy host has hundreds of mounts.
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
-        return [_unescape(line.split(" ", 5)[4]) for line in stream]
+def _read_targets(top: str) -> list[str]:
+    """The mount points, or none when *top* stands nowhere in the whole table."""
+    # Every removal asks, a busy host has hundreds of mounts, and hardly ever is one of them meant.
+    with open("/proc/self/mountinfo", "rb") as stream:
+        table = stream.read()
+    wanted = os.fsencode(top)
+    if not _ESCAPED.intersection(wanted) and b" " + wanted not in table:
+        return []
+    return [_unescape(os.fsdecode(line.split(b" ", 5)[4])) for line in table.split(b"\n") if line]
+
+
+_ESCAPED = frozenset(b" \t\n\\#")
+"""What the kernel writes otherwise in a path."""
 
 
 # ---- mounts as file descriptors -------------------------------------------------------------------------------

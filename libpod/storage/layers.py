@@ -11,10 +11,10 @@ Creating, all under `layers.lock` for writing:
 Deleting: unmount, record with the flag to `volatile-layers.json`, directory removed, record removed. Killed anywhere in
 between, the next writer finishes it.
 
-An incomplete layer is in the volatile file because that is short, and not synced: `layers.json`, which is neither, is
-written once, not twice. A record there is as good as any for who is killed. When the machine stops instead, the names
-of the directory and of the file are as old as each other on a file system with a journal. podman before 4.4 knows no
-such file, and leaves what is in it to us.
+An incomplete layer is in the volatile file because that is short, not synced, and removed when it is empty, so that
+`layers.json`, which is none of these, is written once and not twice. A record there is as good as any for who is
+killed. When the machine stops instead, the names of the directory and of the file are as old as each other on a file
+system with a journal. podman before 4.4 knows no such file, and leaves what is in it to us.
 
 A reader cannot meet an incomplete layer whose creator lives, because the creator holds the lock throughout; it leaves
 the ones of the dead alone, and writers remove them (`edit`).

@@ -231,11 +231,14 @@ class Table:
         files: Sequence[Path],
         *,
         durable: Sequence[bool] | None = None,
+        removable: int | None = None,
         note: Note | None = None,
     ) -> None:
+        """*removable* is the number of a file that is removed when it has no record left."""
         self.kind = kind
         self.files = tuple(files)
         self.note = note
+        self._removable = removable
         self._durable = tuple(durable) if durable is not None else (True,) * len(self.files)
         # Replaced as a whole, so that threads need no lock among themselves: at worst two load the same files.
         self._cached: Snapshot | None = None
@@ -287,6 +290,9 @@ class Table:
         for number in changed:
             path = self.files[number]
             try:
+                if number == self._removable and not draft.files[number]:
+                    path.unlink(missing_ok=True)
+                    continue
                 with replacing(path, mode=0o600, durable=self._durable[number], sync_name=False) as stream:
                     # Three writes, because putting brackets around megabytes copies them twice.
                     stream.write(b"[")

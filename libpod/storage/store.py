@@ -93,6 +93,7 @@ class Store:
                     "layer",
                     [paths.layers / "layers.json", paths.layers / "volatile-layers.json"],
                     durable=[True, False],
+                    removable=layers.VOLATILE,
                     note=is_incomplete,
                 ),
                 images=Table("image", [paths.images / "images.json"]),

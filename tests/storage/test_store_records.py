@@ -281,6 +281,23 @@ def test_a_table_remembers_the_records_it_is_to_take_note_of(paths: StorePaths, 
     assert table.read(lock).noted == {"c"}
 
 
+def test_a_removable_file_is_there_only_with_records_in_it(paths: StorePaths, lock: HeldLock) -> None:
+    table = Table("layer", [paths.containers / "stable", paths.containers / "removable"], removable=1)
+    draft = table.edit(lock)
+    draft.add({"id": "a"}, file=1)
+    draft.save()
+    assert json.loads(table.files[1].read_text()) == [{"id": "a"}]
+    before = lock.token()
+    draft.move({"id": "a"}, file=0)
+    saved = draft.save()
+    assert not table.files[1].exists()
+    assert lock.token() != before
+    assert table.read(lock) is saved
+    draft.remove("a")
+    draft.save()
+    assert json.loads(table.files[0].read_text()) == []
+
+
 def test_drafts_say_what_a_plain_list_would(table: Table, lock: HeldLock) -> None:
     """Many changes at random, each compared with the file and with what a fresh reader makes of it."""
     chance = random.Random(7)
