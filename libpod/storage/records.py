@@ -92,7 +92,10 @@ class Snapshot(msgspec.Struct, frozen=True, eq=False):
 
     def file_of(self, record_id: str) -> int:
         """The file in which `get` finds the record."""
-        return next(number for number, records in enumerate(self.files) if record_id in records)
+        for number, records in enumerate(self.files):
+            if record_id in records:
+                return number
+        raise KeyError(record_id)
 
     def find(self, name_or_id: str) -> Record | None:
         """By exact id, exact name, or an id prefix that only one record has."""
@@ -112,7 +115,7 @@ class Snapshot(msgspec.Struct, frozen=True, eq=False):
         changed = msgspec.structs.replace(
             self,
             files=(*self.files[:number], records, *self.files[number + 1 :]),
-            texts=(*self.texts[:number], Text.of(records, pieces), *self.texts[number + 1 :]),
+            texts=(*self.texts[:number], Text(records, pieces=pieces), *self.texts[number + 1 :]),
         )
         before, after = self.get(record_id), changed.get(record_id)
         if before is after:
@@ -133,30 +136,31 @@ class Snapshot(msgspec.Struct, frozen=True, eq=False):
 class Text:
     """The JSON texts of a file's records by id: cut out of the file when they are first asked for, or made singly."""
 
-    __slots__ = ("_content", "_order", "_pieces", "_records")
+    __slots__ = ("_content", "_pieces", "_records")
 
-    def __init__(self, records: Mapping[str, Record], content: bytes, order: Sequence[str]) -> None:
+    def __init__(
+        self,
+        records: Mapping[str, Record],
+        content: bytes | None = None,
+        pieces: Mapping[str, Piece] | None = None,
+    ) -> None:
+        """*content* is the file, where it says what *records* are, one after the other."""
         self._records = records
         self._content = content
-        # The ids as they stand in *content*; none when what *content* says is not what *records* are.
-        self._order = order
-        self._pieces: Mapping[str, Piece] | None = None
-
-    @classmethod
-    def of(cls, records: Mapping[str, Record], pieces: Mapping[str, Piece]) -> Text:
-        made = cls(records, b"", ())
-        made._pieces = pieces
-        return made
+        self._pieces = pieces
 
     def pieces(self) -> Mapping[str, Piece]:
         """To be copied, not changed."""
-        if self._pieces is None:
-            if self._order:
-                self._pieces = dict(zip(self._order, _cutter.decode(self._content), strict=True))
+        # In this order: whoever is faster lets go of the content last.
+        content, pieces = self._content, self._pieces
+        if pieces is None:
+            if content is not None:
+                pieces = dict(zip(self._records, _cutter.decode(content), strict=True))
             else:
-                self._pieces = {record_id: _encoder.encode(r) for record_id, r in self._records.items()}
-            self._content, self._order = b"", ()
-        return self._pieces
+                pieces = {record_id: _encoder.encode(record) for record_id, record in self._records.items()}
+            self._pieces = pieces
+            self._content = None
+        return pieces
 
 
 def snapshot_of(
@@ -190,8 +194,8 @@ def snapshot_of(
         by_file = [{key: _keeping_names(r, owner) for key, r in by_id.items()} for by_id in by_file]
     texts = []
     for number, by_id in enumerate(by_file):
-        as_read = bool(contents) and not stolen and len(by_id) == len(files[number])
-        texts.append(Text(by_id, contents[number] if as_read else b"", tuple(by_id) if as_read else ()))
+        as_read = contents and contents[number] and not stolen and len(by_id) == len(files[number])
+        texts.append(Text(by_id, contents[number] if as_read else None))
     snapshot = Snapshot(
         token=token,
         stamps=stamps,
