@@ -55,6 +55,9 @@ _PIECE = 1 << 16
 Larger writes take large folios, which a virtual machine may have given back to its host: unpacking 1 GiB then costs
 0.9 s of processor time instead of 0.4 s. A thread that writes while this one decompresses costs more than it saves.
 """
+_LONG = 1 << 23
+"""From this size on, a member is decompressed by another thread."""
+_AHEAD = 1 << 19
 _KERNEL_COPY = 1 << 24
 _MAX_MEMBERS = 1_000_000
 _MAX_DEPTH = 8
@@ -319,9 +322,17 @@ class ArchiveReader:
     def _copy_content(self, descriptor: int) -> None:
         if self._source.kind is CompressionKind.NONE and self._stream.left >= _CHUNK:
             self._copy_in_kernel(descriptor)
-        while data := self._stream.read(_PIECE):
+        for data in self._pieces():
             write_all(descriptor, data)
             self._tell(self._source.raw.tell())
+
+    def _pieces(self) -> Iterator[bytes]:
+        """What is left of the member."""
+        if self._stream.left >= _LONG:
+            from libpod.checkpoint.ahead import read_ahead
+
+            return read_ahead(self._stream.read, _AHEAD)
+        return iter(lambda: self._stream.read(_PIECE), b"")
 
     def _tell(self, position: int) -> None:
         if self._progress is not None:
