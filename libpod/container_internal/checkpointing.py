@@ -105,15 +105,16 @@ def checkpoint(held: LockedContainer, options: CheckpointOptions) -> CheckpointR
         or criu.version < CAN_LEAVE_NETWORK
         or not networking.is_alone(held),
     )
+    description = exporting.describe(held) if options.moves else None
     with undertaking(held.services.paths.staging, Kind.CHECKPOINT, held.id) as spool:
         try:
             with translated(CheckpointError, held.name, timeline):
                 _make_fresh(held, images)
                 held.update(checkpointing=True)
                 if standing:
-                    dump = _standing(held, options, runtime, bundle, request, timeline, spool)
+                    dump = _standing(held, options, runtime, bundle, request, description, timeline, spool)
                 else:
-                    dump = _ended(held, options, runtime, bundle, request, timeline, spool)
+                    dump = _ended(held, options, runtime, bundle, request, description, timeline, spool)
         except BaseException as error:
             undo(error, lambda: _forget_attempt(held, images))
             raise
@@ -152,6 +153,7 @@ def _standing(
     runtime: OciRuntime,
     bundle: Bundle,
     request: DumpRequest,
+    description: exporting.Description | None,
     timeline: Timeline,
     spool: Path,
 ) -> _Dump:
@@ -166,10 +168,10 @@ def _standing(
                 frozen.freeze()
                 _make_fresh(held, request.image_dir)
                 took += runtime.checkpoint(bundle, request, launched_of(held.state))
-        if options.moves:
+        if description is not None:
             with timeline.phase(GATHERING):
                 await_log(held)
-                export = exporting.gather(held, options, images=request.image_dir)
+                export = exporting.gather(held, options, description, images=request.image_dir)
             if options.keeps_running:
                 with timeline.phase(COPYING):
                     export = exporting.spool(export, spool)
@@ -189,6 +191,7 @@ def _ended(
     runtime: OciRuntime,
     bundle: Bundle,
     request: DumpRequest,
+    description: exporting.Description | None,
     timeline: Timeline,
     spool: Path,
 ) -> _Dump:
@@ -202,10 +205,10 @@ def _ended(
     ):
         took = runtime.checkpoint(bundle, request, launched_of(held.state))
     archive = export = None
-    if options.moves:
+    if description is not None:
         try:
             with timeline.phase(GATHERING):
-                export = exporting.gather(held, options, images=request.image_dir)
+                export = exporting.gather(held, options, description, images=request.image_dir)
             archive = _pack(held, export, options, timeline, spool)
         except BaseException as error:
             undo(error, lambda: _wake_again(held, request.image_dir, options))

@@ -194,7 +194,7 @@ def _contents(held: LockedContainer, pids: Sequence[int], options: CheckpointOpt
     contents = {"checkpoint": memory}
     if options.export is None:
         return contents
-    export = exporting.gather(held, options, images=held.directory)
+    export = exporting.gather(held, options, exporting.describe(held), images=held.directory)
     for name, tree in export.trees:
         contents[name] = tree.stat().st_size if isinstance(tree, Path) else tree.size
     if export.log is not None:

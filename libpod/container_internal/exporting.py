@@ -38,12 +38,19 @@ FILE_LOG_DRIVERS = frozenset({"", "k8s-file", "json-file"})
 
 
 @attrs.frozen(kw_only=True)
-class Export:
-    """Everything that goes into the archive, as it was at one instant."""
+class Description:
+    """The documents of the archive: what was frozen, and where."""
 
     config: bytes
     spec: bytes
     network_status: bytes
+
+
+@attrs.frozen(kw_only=True)
+class Export:
+    """Everything that goes into the archive, as it was at one instant."""
+
+    description: Description
     images: Path
     """CRIU's directory."""
     images_member: str
@@ -62,7 +69,27 @@ class Export:
         return trees + images
 
 
-def gather(held: LockedContainer, options: CheckpointOptions, *, images: Path) -> Export:
+def describe(held: LockedContainer) -> Description:
+    """What the archive says about the container. It does not change while it runs, so it need not stand still yet."""
+    spec = json.loads((held.directory / "config.json").read_bytes())
+    return Description(
+        config=documents.encode_document(
+            documents.config_document(
+                CONTAINER_CONFIG.to_document(held.config),
+                checkpointed=now(),
+                own_network=networking.owns_namespace(held.config),
+            )
+        ),
+        spec=documents.encode_document(
+            documents.spec_document(_with_origin(held, spec), sources=_podmans_volumes(held))
+        ),
+        network_status=documents.encode_document(held.state.network_status),
+    )
+
+
+def gather(
+    held: LockedContainer, options: CheckpointOptions, description: Description, *, images: Path
+) -> Export:
     """Look at everything; reads no file contents. The container stands still."""
     config, directory = held.config, held.directory
     trees: list[tuple[str, FrozenTree | Path]] = []
@@ -79,20 +106,7 @@ def gather(held: LockedContainer, options: CheckpointOptions, *, images: Path) -
     log = Path(config.log_path) if config.log_driver in FILE_LOG_DRIVERS and config.log_path else None
     statistics = directory / members.STATS_DUMP
     return Export(
-        config=documents.encode_document(
-            documents.config_document(
-                CONTAINER_CONFIG.to_document(config),
-                checkpointed=now(),
-                own_network=networking.owns_namespace(config),
-            )
-        ),
-        spec=documents.encode_document(
-            documents.spec_document(
-                _with_origin(held, json.loads((directory / "config.json").read_bytes())),
-                sources=_podmans_volumes(held),
-            )
-        ),
-        network_status=documents.encode_document(held.state.network_status),
+        description=description,
         images=images,
         images_member=members.PRE_CHECKPOINT_DIR if options.pre_checkpoint else members.CHECKPOINT_DIR,
         statistics=statistics if statistics.exists() else None,
@@ -142,11 +156,11 @@ def spool(export: Export, directory: Path) -> Export:
 
 def write(export: Export, writer: ArchiveWriter) -> None:
     """Give everything to the archive, in the order that readers like best."""
-    writer.add_document(members.CONFIG_DUMP, export.config)
-    writer.add_document(members.SPEC_DUMP, export.spec)
-    writer.add_document(members.NETWORK_STATUS, export.network_status)
+    writer.add_document(members.CONFIG_DUMP, export.description.config)
+    writer.add_document(members.SPEC_DUMP, export.description.spec)
+    writer.add_document(members.NETWORK_STATUS, export.description.network_status)
     if writer.compression is CompressionKind.NONE:
-        status = documents.containerd_status(json.loads(export.config), created_ns=time.time_ns())
+        status = documents.containerd_status(json.loads(export.description.config), created_ns=time.time_ns())
         writer.add_document(members.STATUS_DUMP, documents.encode_document(status))
     if export.artifacts is not None:
         writer.add_directory(members.ARTIFACTS, export.artifacts)

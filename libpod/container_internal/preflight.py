@@ -42,9 +42,6 @@ def require_checkpoint(held: LockedContainer, options: CheckpointOptions) -> cri
         )
     if moving:
         exporting.require_exportable(held, options)
-        exporting.origin_of_this_host(
-            held.services
-        )  # asked for the first time since the boot, it takes a moment
     if options.export is not None and not options.export.parent.is_dir():
         raise InvalidArgumentError(
             f"the directory {options.export.parent} for the export does not exist", resolution="make it first"
