@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from libpod.container_internal import network_changes
-from libpod.container_internal.bridging import backend_of, definitions_of, holds_of
+from libpod.container_internal.bridging import backend_of, definitions_of, holds_of, strays_of
 from libpod.container_internal.locked import locked
 from libpod.container_internal.services import Services
 from libpod.define.errors import NetworkExistsError, NetworkInUseError, NoSuchNetworkError
@@ -93,17 +93,13 @@ def reload_networks(services: Services, ctr_ids: Sequence[str]) -> list[str]:
 
 def remove_strays(services: Services) -> list[Stray]:
     """Remove what is ours in the kernel and belongs to no container of this runtime; says what that was."""
-    live = services.state.container_ids()
-    backend = backend_of(services)
-    seen = backend.strays(live, definitions_of(services).list())
-    live = services.state.container_ids()  # again: one that was made meanwhile is no stray
-    found = [item for item in seen if item.container_id not in live]
+    found = strays_of(services)
     if found:
         logger.info("removing %d remains of networks", len(found))
-        backend.remove_strays(found)
+        backend_of(services).remove_strays(found)
     from libpod.linux.namespaces import delete_network_namespace
 
-    for path in strays.namespaces(services.paths.netns("x").parent, live):
+    for path in strays.namespaces(services.paths.netns("x").parent, services.state.container_ids()):
         delete_network_namespace(path)
         found.append(Stray(kind="namespace", name=str(path), container_id=path.name))
     holds_of(services).tidy()

@@ -90,18 +90,14 @@ def network_strays(services: Services) -> Iterator[Problem]:
         return  # no network was ever set up since the boot
     from libpod.container_internal import bridging
 
-    backend = bridging.backend_of(services)
-    seen = backend.strays(services.state.container_ids(), bridging.definitions_of(services).list())
-    # Asked again: one that was made, and connected, while we looked is no stray.
-    living = set(services.state.container_ids())
-    found = [item for item in seen if item.container_id not in living]
+    found = bridging.strays_of(services)
     for item in found:
         of = f" of container {short(item.container_id)}" if item.container_id else ""
         yield Problem(
             kind="network",
             subject=item.name,
             sentence=f"network {item.kind} {item.name}{of} belongs to nobody",
-            fix=functools.partial(backend.remove_strays, found),
+            fix=functools.partial(bridging.backend_of(services).remove_strays, found),
         )
 
 

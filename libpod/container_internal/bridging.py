@@ -43,7 +43,7 @@ from libpod.linux.file_locks import locked_file
 from libpod.model.container_config import ContainerConfig, NetworkOptions, PortMapping
 from libpod.network import ipam, names, texts
 from libpod.network.aardvark import find_aardvark
-from libpod.network.base import ContainerNetwork, NetworkAttachment, NetworkBackend
+from libpod.network.base import ContainerNetwork, NetworkAttachment, NetworkBackend, Stray
 from libpod.network.bridge import BridgeBackend
 from libpod.network.definitions import NetworkDefinition, NetworkDefinitions, network_id
 from libpod.network.firewall import port_taken
@@ -66,6 +66,14 @@ def definitions_of(services: Services) -> NetworkDefinitions:
     return NetworkDefinitions(
         services.paths.networks, default_name=config.default_network, default_subnet=config.default_subnet
     )
+
+
+def strays_of(services: Services) -> list[Stray]:
+    """What is ours in the kernel, or with the driver, and belongs to no container of this runtime."""
+    seen = backend_of(services).strays(services.state.container_ids(), definitions_of(services).list())
+    # Asked again: one that was made, and connected, while we looked is no stray.
+    live = set(services.state.container_ids())
+    return [item for item in seen if item.container_id not in live]
 
 
 def holds_of(services: Services) -> Holds:
