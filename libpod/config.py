@@ -200,6 +200,11 @@ class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(f"stop_timeout is {self.stop_timeout}, which is less than nothing")
 
     @property
+    def criu(self) -> Path | None:
+        """The criu that was configured; None for the one that is found."""
+        return Path(self.criu_path) if self.criu_path else None
+
+    @property
     def paths(self) -> EnginePaths:
         """Every directory and file of the engine."""
         return EnginePaths(

@@ -138,9 +138,8 @@ def _origin(services: Services, config: ContainerConfig, spec: Mapping[str, Any]
 
 
 def _processor(services: Services, description: str) -> Iterator[FitnessFinding]:
-    configured = Path(services.config.criu_path) if services.config.criu_path else None
     try:
-        said = cpuinfo.mismatch(criu.find_criu(configured), description)
+        said = cpuinfo.mismatch(criu.find_criu(services.config.criu), description)
     except ProgramMissingError:
         return  # said by `require_criu`
     except ValueError:

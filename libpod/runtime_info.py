@@ -111,9 +111,8 @@ def _conmon(services: Services) -> dict[str, Any]:
 def _criu(services: Services) -> dict[str, Any]:
     from libpod.checkpoint.criu import criu_status
 
-    configured = Path(services.config.criu_path) if services.config.criu_path else None
     try:
-        found = criu_status(configured, cache=services.paths.criu_probe)
+        found = criu_status(services.config.criu, cache=services.paths.criu_probe)
     except LibpodError as error:
         return {"error": str(error)}
     return {"path": str(found.path), "version": found.version_text, "problem": found.problem or ""}

@@ -41,6 +41,6 @@ def compare_checkpoints(services: Services, before: Path, after: Path) -> Checkp
 def _criu(services: Services) -> Path | None:
     """The criu beside which the definitions lie; a host without one may have them elsewhere."""
     try:
-        return find_criu(Path(services.config.criu_path) if services.config.criu_path else None)
+        return find_criu(services.config.criu)
     except ProgramMissingError:
         return None

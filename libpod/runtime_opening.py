@@ -165,7 +165,7 @@ def _open_runtime(config: RuntimeConfig, paths: EnginePaths, name: str) -> OciRu
     if conmon is None:
         raise ProgramMissingError("conmon", purpose="run containers")
     try:
-        criu: Path | None = find_criu(Path(config.criu_path) if config.criu_path else None)
+        criu: Path | None = find_criu(config.criu)
     except ProgramMissingError:
         if config.criu_path:
             raise

@@ -90,7 +90,7 @@ def _facts(held: LockedContainer) -> CheckpointFacts:
     host = services.host
     capabilities = services.runtimes.for_container(config).capabilities
     criu = criu_status(
-        Path(services.config.criu_path) if services.config.criu_path else None,
+        services.config.criu,
         cache=services.paths.criu_probe,
     )
     conmon = first_executable(services.config.conmon_paths)

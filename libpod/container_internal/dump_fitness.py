@@ -71,10 +71,7 @@ def _requirements(held: LockedContainer, options: CheckpointOptions) -> Iterator
     except LibpodError as error:
         yield FitnessFinding(_O, error.message, error.resolution or "")
     else:
-        configured = held.services.config.criu_path
-        status = criu.criu_status(
-            Path(configured) if configured else None, cache=held.services.paths.criu_probe
-        )
+        status = criu.criu_status(held.services.config.criu, cache=held.services.paths.criu_probe)
         yield FitnessFinding(_R, f"criu {status.version_text} ({status.path}) works on this kernel")
     sessions = exec_sessions.active(held)
     if sessions:

@@ -62,11 +62,10 @@ def require_criu(services: Services, *, pre_checkpoint: bool = False) -> criu.Cr
 
     With *pre_checkpoint* the kernel must also tell which pages have changed.
     """
-    configured = Path(services.config.criu_path) if services.config.criu_path else None
     needs = None
     if pre_checkpoint:
         needs = criu.CriuNeeds(features=(criu.MEMORY_TRACKING,), purpose="dump memory in two steps")
-    return criu.require_criu(needs, configured, cache=services.paths.criu_probe)
+    return criu.require_criu(needs, services.config.criu, cache=services.paths.criu_probe)
 
 
 def require_runtime(services: Services, config: ContainerConfig) -> None:
