@@ -192,10 +192,11 @@ class NetavarkBackend(NetworkBackend):
     def _take_down(self, container_id: str, namespace: Path, networks: Collection[str] | None = None) -> None:
         """Take back what netavark was told of *networks* (default: all), whatever became of it."""
         known = self._log.get(container_id)
-        gone = known.networks if known and networks is None else frozenset(networks or ())
-        if known is None or not gone & known.networks:
+        if known is None:
             return
-        gone &= known.networks
+        gone = known.networks if networks is None else known.networks & frozenset(networks)
+        if not gone:
+            return
         half = gone & known.unsettled
         self._log.put(container_id, msgspec.structs.replace(known, unsettled=known.unsettled | gone))
         present = _interfaces(namespace)
