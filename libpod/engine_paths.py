@@ -123,10 +123,6 @@ class EnginePaths(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.volatile / "criu.json"
 
     @functools.cached_property
-    def criu_cpuinfo(self) -> Path:
-        return self.volatile / "criu-cpuinfo"
-
-    @functools.cached_property
     def private_directories(self) -> tuple[Path, ...]:
         """The directories that must be there, and closed to others, before the engine works."""
         return (

@@ -1,7 +1,6 @@
 """What CRIU says about processors: its description of this one, and whether another's processes can go on here.
 
-The description is CRIU's own image, in base64, so that it can travel as a word. It is made once a boot and kept in a
-small file of its own beside the other answers of CRIU. A kill leaves the old file or the new one.
+The description is CRIU's own image, in base64, so that it can travel as a word. `criu.describe_cpu` keeps it.
 
 Covers: nothing upstream; criu(8), `cpuinfo dump` and `cpuinfo check`
 """
@@ -14,9 +13,7 @@ import logging
 import tempfile
 from pathlib import Path
 
-from libpod.checkpoint.criu import cache_key
 from libpod.define.errors import CommandError
-from libpod.linux.files import write_atomic
 from libpod.linux.process import run
 
 logger = logging.getLogger(__name__)
@@ -26,21 +23,15 @@ _TIMEOUT = 30.0
 _LARGEST = 64 << 10
 
 
-def describe(criu: Path, *, cache: Path) -> str:
+def describe(criu: Path) -> str:
     """This processor in CRIU's words; empty where CRIU cannot tell."""
-    key = cache_key(criu)
-    kept, _, known = _read(cache).rpartition("\n")
-    if kept == key:
-        return known
-    description = ""
     with tempfile.TemporaryDirectory(prefix="libpod-cpuinfo-") as directory:
         try:
             run([criu, "cpuinfo", "dump", "--images-dir", directory], timeout=_TIMEOUT)
-            description = base64.b64encode(Path(directory, IMAGE).read_bytes()).decode("ascii")
+            return base64.b64encode(Path(directory, IMAGE).read_bytes()).decode("ascii")
         except (CommandError, FileNotFoundError) as error:
             logger.info("CRIU does not describe this processor: %s", error)
-    write_atomic(cache, f"{key}\n{description}".encode(), durable=False)
-    return description
+            return ""
 
 
 def mismatch(criu: Path, description: str) -> str | None:
@@ -62,10 +53,3 @@ def mismatch(criu: Path, description: str) -> str | None:
             said = error.stderr.strip().splitlines()
             return said[-1].partition("): ")[2] or said[-1] if said else f"status {error.returncode}"
     return None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii")
-    except (FileNotFoundError, UnicodeDecodeError):
-        return ""

@@ -44,7 +44,7 @@ CAN_LEAVE_NETWORK = 31900
 """The first CRIU that can be told not to lock the network of what it dumps."""
 _NEW_SOCKETS_KERNEL = (6, 16)
 _TIMEOUT = 60.0
-_CACHE_FORMAT = 1
+_CACHE_FORMAT = 2
 
 
 class CriuStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +130,7 @@ def criu_status(configured: Path | None = None, *, cache: Path | None = None) ->
     Raises ProgramMissingError when there is none.
     """
     path = find_criu(configured)
-    key = cache_key(path)
+    key = _cache_key(path)
     if cache is not None:
         remembered = _remembered(cache, key)
         if remembered is not None:
@@ -144,7 +144,7 @@ def criu_status(configured: Path | None = None, *, cache: Path | None = None) ->
 def has_feature(feature: str, configured: Path | None = None, *, cache: Path | None = None) -> bool:
     """Whether this CRIU and kernel have a feature by its name for `criu check --feature`; cached likewise."""
     path = find_criu(configured)
-    key = cache_key(path)
+    key = _cache_key(path)
     remembered = _remembered(cache, key) if cache is not None else None
     if remembered is not None and feature in remembered.features:
         return remembered.features[feature]
@@ -158,6 +158,21 @@ def has_feature(feature: str, configured: Path | None = None, *, cache: Path | N
             msgspec.structs.replace(remembered, features=remembered.features | {feature: supported}),
         )
     return supported
+
+
+def describe_cpu(configured: Path | None = None, *, cache: Path | None = None) -> str:
+    """This processor as CRIU describes it, in base64 so that it can travel as a word; empty where it does not."""
+    from libpod.checkpoint import cpuinfo
+
+    path = find_criu(configured)
+    key = _cache_key(path)
+    remembered = _remembered(cache, key) if cache is not None else None
+    if remembered is not None and remembered.cpuinfo is not None:
+        return remembered.cpuinfo
+    description = cpuinfo.describe(path)
+    if cache is not None and remembered is not None:
+        _remember(cache, key, msgspec.structs.replace(remembered, cpuinfo=description))
+    return description
 
 
 def require_criu(
@@ -291,10 +306,11 @@ class _Facts(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     problem: str | None
     features: dict[str, bool] = msgspec.field(default_factory=dict)
+    cpuinfo: str | None = None
+    """This processor in CRIU's words; None when it was not asked yet."""
 
 
-def cache_key(path: Path) -> str:
-    """What answers of the criu at *path* hold for: this boot, this kernel, this file."""
+def _cache_key(path: Path) -> str:
     found = os.stat(path)
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return f"{boot} {os.uname().release} {path} {found.st_mtime_ns} {found.st_size}"
@@ -312,6 +328,7 @@ def _remembered(cache: Path, key: str) -> _Facts | None:
             version=int(facts["version"]),
             problem=None if problem is None else str(problem),
             features={str(name): bool(value) for name, value in facts["features"].items()},
+            cpuinfo=None if facts["cpuinfo"] is None else str(facts["cpuinfo"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # absent, of another version, or damaged: asked anew

@@ -36,7 +36,7 @@ class Origin:
     criu: str = ""
     """As a number: 40201."""
     cpuinfo: str = ""
-    """Its processor as CRIU describes it (`cpuinfo.describe`)."""
+    """Its processor as CRIU describes it (`criu.describe_cpu`)."""
     cpu: tuple[str, ...] = ()
     """Features of its processor."""
 

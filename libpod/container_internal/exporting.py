@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 
-from libpod.checkpoint import cpuinfo, criu, documents, members
+from libpod.checkpoint import criu, documents, members
 from libpod.checkpoint.codec import CompressionKind
 from libpod.checkpoint.frozen import FrozenTree, freeze_tree
 from libpod.checkpoint.origin import Origin, without_origin
@@ -119,14 +119,13 @@ def gather(
 
 def origin_of_this_host(services: Services) -> Origin:
     """What an archive says about where it was made."""
-    configured = Path(services.config.criu_path) if services.config.criu_path else None
-    status = criu.criu_status(configured, cache=services.paths.criu_probe)
+    configured, cache = services.config.criu, services.paths.criu_probe
     return Origin(
         architecture=services.host.architecture,
         kernel=services.host.kernel,
         cgroups="v2" if services.host.cgroup_v2 else "v1",
-        criu=str(status.version),
-        cpuinfo=cpuinfo.describe(status.path, cache=services.paths.criu_cpuinfo),
+        criu=str(criu.criu_status(configured, cache=cache).version),
+        cpuinfo=criu.describe_cpu(configured, cache=cache),
         cpu=cpu.features(),
     )
 
